@@ -1,0 +1,41 @@
+"""AWS clients, each with the SDK's standard retries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+_CONFIG = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_connections=32)
+
+
+def _client(service: str, region: str) -> Any:
+    # boto3-stubs overload `client` for every service there is, most of them untyped here.
+    return cast(Any, boto3).client(service, region_name=region, config=_CONFIG)
+
+
+def s3_client(region: str) -> S3Client:
+    """S3."""
+    return cast("S3Client", _client("s3", region))
+
+
+def sqs_client(region: str) -> SQSClient:
+    """SQS."""
+    return cast("SQSClient", _client("sqs", region))
+
+
+def secrets_client(region: str) -> SecretsManagerClient:
+    """Secrets Manager."""
+    return cast("SecretsManagerClient", _client("secretsmanager", region))
+
+
+def database_token(region: str, host: str, port: int, user: str) -> str:
+    """An IAM authentication token for RDS, good for 15 minutes, signed without a call to AWS."""
+    token = _client("rds", region).generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user, Region=region)
+    return cast(str, token)

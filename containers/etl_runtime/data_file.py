@@ -1,0 +1,210 @@
+"""One data file of an archive: its codec, a full read of it, and what that read found.
+
+pg_restore takes a cut or emptied plain file, or one without its end mark, for whole; so each is read to its end here:
+the codec's own checksum, the mark that ends COPY data, the number of rows, and a SHA-256 of the bytes as stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import lz4.frame  # type: ignore[import-untyped]
+import zstandard
+
+from etl_runtime.contract import ExitCode
+from etl_runtime.faults import Fault
+
+COPY_END = b"\\.\n\n\n"
+"""What pg_dump writes after the last row of a table: `dumpTableData_copy` in pg_dump.c."""
+SUFFIXES = {"gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "none": ""}
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class DataFileFacts:
+    """What a full read found: bytes as stored and their SHA-256 (hex), bytes when decompressed, rows of COPY data."""
+
+    bytes: int
+    sha256: str
+    plain_bytes: int
+    rows: int
+
+
+def codec_of(name: str) -> str:
+    """The codec that a file's suffix says; pg_restore goes by it too, not by the archive's header."""
+    for codec, suffix in SUFFIXES.items():
+        if suffix and name.endswith(suffix):
+            return codec
+    return "none"
+
+
+def stem(name: str) -> str:
+    """A data file's name without the codec's suffix: the name that toc.dat has."""
+    return name.removesuffix(SUFFIXES[codec_of(name)])
+
+
+class _Decompressor(Protocol):
+    def decompress(self, data: bytes, /) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+
+
+class _Plain:
+    eof = True
+
+    def decompress(self, data: bytes, /) -> bytes:
+        return data
+
+
+class _Gzip:
+    """Any number of gzip members, as gzip itself reads them."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+        self._started = False
+
+    @property
+    def eof(self) -> bool:
+        return self._member.eof
+
+    def decompress(self, data: bytes, /) -> bytes:
+        parts: list[bytes] = []
+        while data:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            parts.append(self._member.decompress(data))
+            data = self._member.unused_data
+        return b"".join(parts)
+
+
+def _decompressor(codec: str) -> _Decompressor:
+    match codec:
+        case "gzip":
+            return _Gzip()
+        case "zstd":
+            return zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
+        case "lz4":
+            return cast(_Decompressor, lz4.frame.LZ4FrameDecompressor())
+        case _:
+            return _Plain()
+
+
+def decompressed(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The plain bytes of a file read in chunks.
+
+    Raises:
+        Fault: DATA when the codec finds damage or the file ends before the codec's end.
+    """
+    decompressor = _decompressor(codec_of(name))
+    try:
+        for chunk in chunks:
+            if plain := decompressor.decompress(chunk):
+                yield plain
+    except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError):
+        raise Fault(ExitCode.DATA, f"archive file {name} is damaged: it does not decompress") from None
+    if not decompressor.eof:
+        raise Fault(ExitCode.DATA, f"archive file {name} is cut: it ends before its compression does")
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+class _Identity:
+    def compress(self, data: bytes, /) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class _Lz4:
+    def __init__(self) -> None:
+        self._compressor = cast(Any, lz4.frame).LZ4FrameCompressor(content_checksum=True)
+        self._begun = False
+
+    def _head(self) -> bytes:
+        if self._begun:
+            return b""
+        self._begun = True
+        return self._compressor.begin()
+
+    def compress(self, data: bytes, /) -> bytes:
+        return self._head() + self._compressor.compress(data)
+
+    def flush(self) -> bytes:
+        return self._head() + self._compressor.flush()
+
+
+def compressor(codec: str) -> _Compressor:
+    """A fast compressor of a codec, each with its content checksum on."""
+    match codec:
+        case "gzip":
+            return zlib.compressobj(level=1, wbits=31)
+        case "zstd":
+            return zstandard.ZstdCompressor(level=1, write_checksum=True).compressobj()
+        case "lz4":
+            return _Lz4()
+        case _:
+            return _Identity()
+
+
+class DataFileReader:
+    """Passes a file's bytes through and gathers facts on the way.
+
+    Iterate it for the plain bytes of COPY data, less the end mark; `facts` is there once it is exhausted.
+    """
+
+    def __init__(self, name: str, chunks: Iterable[bytes], *, copy_data: bool = True) -> None:
+        self._name = name
+        self._chunks = chunks
+        self._copy_data = copy_data
+        self._digest = hashlib.sha256()
+        self._stored = 0
+        self._facts: DataFileFacts | None = None
+
+    @property
+    def facts(self) -> DataFileFacts:
+        """What the read found; only after the last byte."""
+        if self._facts is None:
+            raise RuntimeError("the file has not been read to its end")
+        return self._facts
+
+    def _counted(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._digest.update(chunk)
+            self._stored += len(chunk)
+            yield chunk
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The plain bytes.
+
+        Raises:
+            Fault: DATA when the file is damaged, cut, or lacks the mark that ends COPY data.
+        """
+        plain_bytes = rows = 0
+        tail = b""
+        for plain in decompressed(self._name, self._counted()):
+            plain_bytes += len(plain)
+            if not self._copy_data:
+                yield plain
+                continue
+            held = tail + plain
+            ready, tail = held[: -len(COPY_END)], held[-len(COPY_END) :]
+            rows += ready.count(b"\n")
+            if ready:
+                yield ready
+        if self._copy_data and tail != COPY_END:
+            raise Fault(ExitCode.DATA, f"archive file {self._name} is cut: the mark that ends its rows is missing")
+        self._facts = DataFileFacts(self._stored, self._digest.hexdigest(), plain_bytes, rows)
+
+    def read_through(self) -> DataFileFacts:
+        """Read to the end for the facts alone."""
+        for _ in self:
+            pass
+        return self.facts

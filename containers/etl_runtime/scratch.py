@@ -1,0 +1,171 @@
+"""The scratch Postgres: a server of our own in the program's disk, reached by a private socket, gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import psycopg
+from psycopg import sql
+
+from etl_runtime.contract import ExitCode
+from etl_runtime.faults import Fault
+from etl_runtime.postgres import Connection, clean_environment, end, tool
+from etl_runtime.postgres_errors import error_text, tool_errors
+
+ADMINISTRATOR = "postgres"
+SCRUBBER = "scrubber"
+"""The ordinary role that owns the restored database: a dump's code must never run as a superuser."""
+DATABASE = "scratch"
+_START_SECONDS = 60
+_SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "40",
+    "shared_buffers": "256MB",
+    "work_mem": "64MB",
+    "maintenance_work_mem": "256MB",
+    # The server is thrown away: a crash means a new run, so nothing is made durable.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "4GB",
+    "autovacuum": "off",
+    "jit": "off",
+    "max_locks_per_transaction": "1024",
+    # A scan that starts elsewhere than at the first row would give the same rows in another order each time.
+    "synchronize_seqscans": "off",
+    "TimeZone": "UTC",
+    # The server's own log is a file beside the data; nothing that quotes a row may be in it.
+    "log_min_messages": "panic",
+    "log_min_error_statement": "panic",
+    "log_statement": "none",
+}
+_SESSION = (
+    "SET search_path = ''; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3;"
+    " SET bytea_output = 'hex'; SET timezone = 'UTC'; SET synchronize_seqscans = off; SET row_security = off;"
+    " SET max_parallel_workers_per_gather = 0; SET client_encoding = 'UTF8'"
+)
+
+
+class Scratch:
+    """A running scratch server with one empty database. Leave the context and it is gone, disk and all.
+
+    Args:
+        directory: An existing private directory; the server's is made below it.
+        encoding: The database's encoding, as the archive names it.
+    """
+
+    def __init__(self, directory: Path, encoding: str) -> None:
+        # The socket lives in the data directory, which nobody else can enter.
+        self._data = directory / "pg"
+        self._encoding = encoding
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Scratch:
+        if len(str(self._data)) > 90:
+            raise Fault(ExitCode.CONFIG, "MOUNT_POINT is too long a path for the scratch server's socket: shorten it")
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server and wipe its disk."""
+        if self._server is not None:
+            end(self._server, signal.SIGQUIT)
+            self._server = None
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def _start(self) -> None:
+        made = subprocess.run(
+            [
+                tool("initdb"),
+                f"--pgdata={self._data}",
+                f"--username={ADMINISTRATOR}",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+                "--no-instructions",
+            ],
+            env=clean_environment({}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode != 0:
+            space = "No space left" in made.stderr
+            raise Fault(
+                ExitCode.NO_SPACE if space else ExitCode.UNAVAILABLE,
+                f"no scratch server: initdb failed ({made.returncode}): {tool_errors(made.stderr)}",
+            )
+        settings = dict(_SETTINGS) | {"unix_socket_directories": str(self._data)}
+        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._server = subprocess.Popen(
+            [tool("postgres"), "-D", str(self._data), *arguments],
+            env=clean_environment({}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._wait()
+        with self.connect(ADMINISTRATOR, "postgres") as connection:
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(SCRUBBER)))
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LOCALE 'C'").format(
+                    sql.Identifier(DATABASE), sql.Identifier(SCRUBBER), sql.Literal(self._encoding)
+                )
+            )
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            assert self._server is not None  # noqa: S101 - set just before the only call
+            if self._server.poll() is not None:
+                break
+            try:
+                self.connect(ADMINISTRATOR, "postgres").close()
+                return
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+        raise Fault(ExitCode.UNAVAILABLE, "the scratch server does not start: check the pod's memory and disk")
+
+    def connect(self, role: str = SCRUBBER, database: str = DATABASE) -> Connection:
+        """A connection, autocommit, in the session settings that make equal values equal text."""
+        connection = psycopg.connect(
+            host=str(self._data), port=5432, user=role, dbname=database, autocommit=True, connect_timeout=10
+        )
+        connection.execute(_SESSION)
+        return connection
+
+    def tool_environment(self, role: str = SCRUBBER) -> dict[str, str]:
+        """The variables by which a Postgres tool reaches the database."""
+        return {
+            "PGHOST": str(self._data),
+            "PGPORT": "5432",
+            "PGUSER": role,
+            "PGDATABASE": DATABASE,
+            "PGTZ": "UTC",
+            "PGAPPNAME": "postgres-etl",
+        }
+
+
+def scratch_fault(what: str, error: psycopg.Error) -> Fault:
+    """The fault that an error in the scratch database is."""
+    space = isinstance(error, psycopg.errors.DiskFull)
+    return Fault(ExitCode.NO_SPACE if space else ExitCode.DATA, f"{what}: {error_text(error)}")

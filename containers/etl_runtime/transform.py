@@ -1,0 +1,242 @@
+"""Transform: makes the clean dump of a raw one. Run by the Kubernetes Job of one dump."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from etl_runtime.aws import s3_client, secrets_client
+from etl_runtime.classification import ClassifiedTable, classify, dropped_descriptions
+from etl_runtime.contract import TRANSFORM_CONTAINER, ExitCode, rules_digest
+from etl_runtime.faults import Fault
+from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest, read_manifest, sha256
+from etl_runtime.objects import Bucket
+from etl_runtime.plan import Plan, make_plan
+from etl_runtime.program import logger, run
+from etl_runtime.raw_dump import RawDump
+from etl_runtime.rules import read_rules
+from etl_runtime.scratch import Scratch
+from etl_runtime.scratch_restore import restore_definitions, restore_everything
+from etl_runtime.scripts import run_scripts, script_files
+from etl_runtime.settings import TransformSettings
+from etl_runtime.table_release import ReleasedTable, TableRelease, prepare
+from etl_runtime.toc import TOC_NAME
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def scrub_key(secret_id: str, region: str) -> str:
+    """The pseudonyms' key, hex of 32 bytes, from the secret salt.
+
+    Raises:
+        Fault: CONFIG when the secret is empty or too short to be one.
+    """
+    salt = secrets_client(region).get_secret_value(SecretId=secret_id).get("SecretString", "")
+    if len(salt) < 16:
+        raise Fault(ExitCode.CONFIG, "the scrub salt has fewer than 16 characters: set a long random one")
+    return hashlib.sha256(b"postgres-etl scrub key\0" + salt.encode()).hexdigest()
+
+
+class Transform:
+    """One run: raw dump and rules in, clean dump out."""
+
+    def __init__(self, settings: TransformSettings) -> None:
+        self.settings = settings
+        self.started_at, self._started = _now(), time.monotonic()
+        client = s3_client(settings.region)
+        self.raw_bucket = Bucket(client, settings.extract_bucket, settings.extract_bucket_owner, settings.execution_id)
+        self.clean_bucket = Bucket(client, settings.load_bucket.name, settings.load_bucket.owner, settings.execution_id)
+        self.rules_sha256 = rules_digest(settings.scrub_directory)
+
+    def run(self) -> None:
+        """Do the whole, manifest last."""
+        settings, log = self.settings, logger()
+        log.info("started", stage="transform", prefix=str(settings.prefix))
+        dump = RawDump.open(self.raw_bucket, settings.prefix, settings.manifest_version_id)
+        if self._already_done(dump):
+            log.info("finished", already_done=True, bytes=0, rows=0, tables=0, seconds=self._seconds())
+            return
+        rules = read_rules(settings.scrub_directory)
+        tables = classify(dump.toc, rules)
+        key = scrub_key(settings.salt_secret_id, settings.region)
+        dropped = dropped_descriptions(dump.toc, rules)
+        with TemporaryDirectory(prefix="t-", dir=settings.mount_point) as directory:
+            # The scratch server may run as another user, who must be able to reach its own directory.
+            Path(directory).chmod(0o711)
+            plan, released = self._clean(dump, tables, key, Path(directory))
+            written = self._publish(dump, plan, released, dropped, Path(directory))
+        manifest = self._manifest(dump, plan, written, released)
+        self._write_manifest(dump, manifest)
+        log.info("finished", bytes=manifest.bytes, rows=manifest.rows, tables=len(tables), seconds=self._seconds())
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._started, 3)
+
+    def _progress(self, step: str, done: int, total: int | None, tables_done: int, tables_total: int) -> None:
+        logger().info(
+            "progress",
+            stage="transform",
+            step=step,
+            bytes_done=done,
+            bytes_total=total,
+            tables_done=tables_done,
+            tables_total=tables_total,
+        )
+
+    def _already_done(self, dump: RawDump) -> bool:
+        """Whether a clean dump of this raw one by these rules is there.
+
+        Raises:
+            Fault: REFUSED when one is there that was made from another dump or by other rules.
+        """
+        found = self.clean_bucket.read(self.settings.prefix.manifest_key)
+        if found is None:
+            return False
+        cleaning = read_manifest(found[0], self.settings.prefix, "clean").cleaning
+        assert cleaning is not None  # noqa: S101 - a clean manifest has one
+        if (cleaning.raw_manifest_sha256, cleaning.rules_sha256) != (dump.manifest_sha256, self.rules_sha256):
+            raise Fault(
+                ExitCode.REFUSED,
+                f"{self.settings.prefix} is released already, from another dump or by other rules; extract anew",
+            )
+        return True
+
+    def _clean(
+        self, dump: RawDump, tables: tuple[ClassifiedTable, ...], key: str, directory: Path
+    ) -> tuple[Plan, list[ReleasedTable]]:
+        scripts = script_files(self.settings.scrub_directory)
+        plan = make_plan(tables, scripts=[script.name for script in scripts])
+        self._tell(plan)
+        cleaned = directory / "clean"
+        cleaned.mkdir()
+        functions = files("etl_runtime").joinpath("sql/scrub.sql").read_text(encoding="utf-8")
+        total = len(tables)
+        if not scripts and not plan.rewritten:
+            return plan, []
+        self._progress("starting the scratch server", 0, None, 0, total)
+        with Scratch(directory, dump.toc.encoding) as scratch:
+            if scripts:
+                self._progress("restoring", 0, dump.manifest.bytes, 0, total)
+                restore_everything(
+                    scratch,
+                    dump,
+                    tables,
+                    directory / "archive",
+                    self.settings.jobs,
+                    lambda done: self._progress("restoring", done, dump.manifest.bytes, 0, total),
+                )
+            else:
+                restore_definitions(scratch, dump, directory / "archive")
+            with scratch.connect() as connection:
+                prepare(connection, functions)
+            if scripts:
+                self._progress("running scripts", 0, None, 0, total)
+                environment = {"PGOPTIONS": f"-c scrub.key={key}"}
+                plan = plan.after_scripts(run_scripts(scratch, scripts, directory, environment))
+                self._tell(plan)
+            release = TableRelease(scratch, dump, cleaned, key, scripted=bool(scripts))
+            return plan, self._release_all(release, plan, dump)
+
+    def _release_all(self, release: TableRelease, plan: Plan, dump: RawDump) -> list[ReleasedTable]:
+        total = sum(dump.file_of(table.entry).bytes for table in plan.rewritten)
+        largest_first = sorted(plan.rewritten, key=lambda table: -dump.file_of(table.entry).bytes)
+        released: list[ReleasedTable] = []
+        with ThreadPoolExecutor(self.settings.jobs, thread_name_prefix="table") as pool:
+            futures = [pool.submit(release.release, table) for table in largest_first]
+            try:
+                for future in as_completed(futures):
+                    released.append(future.result())
+                    done = sum(dump.file_of(r.table.entry).bytes for r in released)
+                    self._progress("cleaning and proving", done, total, len(released), len(largest_first))
+            except BaseException:
+                # The others are in the middle of their tables: without a server they end at once.
+                pool.shutdown(wait=False, cancel_futures=True)
+                release.abandon()
+                raise
+        return released
+
+    def _tell(self, plan: Plan) -> None:
+        logger().info("plan", tables=[step.document() for step in plan.steps])
+
+    def _publish(
+        self, dump: RawDump, plan: Plan, released: list[ReleasedTable], dropped: frozenset[str], directory: Path
+    ) -> list[ArchiveFile]:
+        """Put every file of the clean dump in the load bucket: changed ones uploaded, the rest copied inside S3."""
+        prefix, changed = self.settings.prefix, {r.path.name: r for r in released}
+        toc = dump.toc.without(dropped) if dropped else dump.toc_bytes
+        (directory / TOC_NAME).write_bytes(toc)
+        gone = {entry.filename for entry in dump.toc.entries if entry.description in dropped}
+
+        def publish(file: ArchiveFile) -> ArchiveFile:
+            key = prefix.key(file.name)
+            if file.name == TOC_NAME and dropped:
+                version = self.clean_bucket.upload(directory / TOC_NAME, key, sha256(toc))
+                return ArchiveFile(TOC_NAME, len(toc), sha256(toc), version)
+            if (table := changed.get(file.name)) is not None:
+                version = self.clean_bucket.upload(table.path, key, table.facts.sha256)
+                return ArchiveFile(
+                    file.name, table.facts.bytes, table.facts.sha256, version, file.table, table.facts.rows
+                )
+            version = self.clean_bucket.copy_from(self.raw_bucket, key, file.version_id, key, file.bytes, file.sha256)
+            return ArchiveFile(file.name, file.bytes, file.sha256, version, file.table, file.rows)
+
+        wanted = [
+            file
+            for file in dump.manifest.files
+            if not (file.name in gone or ("BLOBS" in dropped and file.name.startswith("blob")))
+        ]
+        self._progress("publishing", 0, sum(file.bytes for file in wanted), len(released), len(plan.steps))
+        with ThreadPoolExecutor(8, thread_name_prefix="publish") as pool:
+            return list(pool.map(publish, wanted))
+
+    def _manifest(
+        self, dump: RawDump, plan: Plan, written: list[ArchiveFile], released: list[ReleasedTable]
+    ) -> Manifest:
+        raw = dump.manifest
+        proofs: list[dict[str, Any]] = [
+            proof.document() for table in sorted(released, key=lambda r: r.table.name) for proof in table.proofs
+        ]
+        rows = {r.table.name: (r.rows_before, r.facts.rows) for r in released}
+        return Manifest(
+            **{
+                name: getattr(raw, name)
+                for name in Manifest.__dataclass_fields__
+                if name not in ("stage", "files", "cleaning")
+            },
+            stage="clean",
+            files=tuple(written),
+            cleaning=Cleaning(
+                raw_manifest_sha256=dump.manifest_sha256,
+                rules_sha256=self.rules_sha256,
+                image=self.settings.image,
+                plan=[step.document(rows.get(step.table.name)) for step in plan.steps],
+                proof={"result": "passed", "columns": proofs},
+                started_at=self.started_at,
+                finished_at=_now(),
+            ),
+        )
+
+    def _write_manifest(self, dump: RawDump, manifest: Manifest) -> None:
+        """Release the dump; another pod of this Job may have done so a moment before, which is as good."""
+        if self.clean_bucket.write_manifest(self.settings.prefix.manifest_key, manifest.text()) is None:
+            self._already_done(dump)
+            logger().info("released_by_another_pod")
+
+
+def transform(environ: Mapping[str, str]) -> None:
+    """Read the settings and run."""
+    Transform(TransformSettings.from_env(environ)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(run(TRANSFORM_CONTAINER, transform))
