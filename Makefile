@@ -1,14 +1,57 @@
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 VENV := .venv
 BIN := $(VENV)/bin
+SOURCES := __main__.py etl_infra etl_cli etl_local containers tests bench
 
 .PHONY: help
 help: ## What can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 16
 
+.PHONY: demo
+demo: $(VENV)/installed ## Carry a real database through the whole system on this machine (DEMO="--scale 5 --keep")
+	@$(BIN)/postgres-etl demo $(DEMO)
+
+.PHONY: test
+test: $(VENV)/installed lint types ## Everything: lint, types, and all tests, the end-to-end ones included
+	$(BIN)/pytest
+
+.PHONY: quick
+quick: $(VENV)/installed ## The tests to run on every save: under a minute
+	$(BIN)/pytest -m 'not end_to_end'
+
+.PHONY: lint
+lint: $(VENV)/installed
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+.PHONY: types
+types: $(VENV)/installed
+	$(BIN)/pyright --warnings
+
+.PHONY: format
+format: $(VENV)/installed ## Put the code in its form
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+.PHONY: pins
+pins: $(VENV)/installed ## Choose the newest pins that pyproject.toml allows
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --upgrade $(PIN_OPTIONS) --extra dev --output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --upgrade $(PIN_OPTIONS) --constraint requirements.txt --output-file containers/requirements.txt containers/requirements.in
+PIN_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+# Byte-code is compiled on import, which spares minutes for modules that are never imported.
 $(VENV)/installed: requirements.txt pyproject.toml
-	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "postgres-etl needs python3 >= 3.11")'
-	python3 -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
-	touch $@
+	@python3 -c 'import sys; sys.exit("postgres-etl needs python3 >= 3.11" if sys.version_info < (3, 11) else 0)'
+	@echo 'Setting up $(VENV): once, about half a minute'
+	@python3 -m venv $(VENV) 2>/dev/null || $(MAKE) --no-print-directory $(VENV)/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Some distributions ship python3 without what `-m venv` needs.
+$(VENV)/bin/python:
+	@rm -rf $(VENV)
+	@python3 -m pip install --quiet --disable-pip-version-check --target $(VENV)/virtualenv virtualenv
+	@PYTHONPATH=$(VENV)/virtualenv python3 -m virtualenv --quiet $(VENV)

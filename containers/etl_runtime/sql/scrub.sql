@@ -9,7 +9,7 @@
 --   * another key gives another output, and without the key no output can be traced back by guessing inputs;
 --   * NULL gives NULL, and an empty text stays empty;
 --   * no two functions share a keyed digest, so what one of them gives tells nothing of what another gives.
--- "Injective" below means: different inputs give different outputs, but for a chance below 2^-60 in 10 million values.
+-- "Injective" below means: different inputs give different outputs, save for one chance in 100,000 among ten million.
 -- The functions that are not injective may give one row's original to another row (rules: `proof: per_row`), yet never
 -- give an input back as its own output, unless said otherwise.
 --
