@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from etl_runtime.aws import s3_client, secrets_client
 from etl_runtime.classification import ClassifiedTable, classify, dropped_descriptions
-from etl_runtime.contract import TRANSFORM_CONTAINER, ExitCode, rules_digest
+from etl_runtime.contract import TRANSFORM_CONTAINER, ExitCode, rules_digest, scrub_files
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest, read_manifest, sha256
 from etl_runtime.objects import Bucket
@@ -48,15 +49,26 @@ def scrub_key(secret_id: str, region: str) -> str:
 
 
 class Transform:
-    """One run: raw dump and rules in, clean dump out."""
+    """One run: raw dump and rules in, clean dump out.
 
-    def __init__(self, settings: TransformSettings) -> None:
+    Args:
+        settings: What the Job was told.
+        directory: An empty directory of the run's own.
+    """
+
+    def __init__(self, settings: TransformSettings, directory: Path) -> None:
         self.settings = settings
+        self.directory = directory
         self.started_at, self._started = _now(), time.monotonic()
         client = s3_client(settings.region)
         self.raw_bucket = Bucket(client, settings.extract_bucket, settings.extract_bucket_owner, settings.execution_id)
         self.clean_bucket = Bucket(client, settings.load_bucket.name, settings.load_bucket.owner, settings.execution_id)
-        self.rules_sha256 = rules_digest(settings.scrub_directory)
+        # A mounted ConfigMap changes under a running pod; what is digested here is what is applied.
+        self.scrub_directory = directory / "scrub"
+        self.scrub_directory.mkdir()
+        for path in scrub_files(settings.scrub_directory):
+            shutil.copyfile(path, self.scrub_directory / path.name)
+        self.rules_sha256 = rules_digest(self.scrub_directory)
 
     def run(self) -> None:
         """Do the whole, manifest last."""
@@ -66,15 +78,12 @@ class Transform:
         if self._already_done(dump):
             log.info("finished", already_done=True, bytes=0, rows=0, tables=0, seconds=self._seconds())
             return
-        rules = read_rules(settings.scrub_directory)
+        rules = read_rules(self.scrub_directory)
         tables = classify(dump.toc, rules)
         key = scrub_key(settings.salt_secret_id, settings.region)
         dropped = dropped_descriptions(dump.toc, rules)
-        with TemporaryDirectory(prefix="t-", dir=settings.mount_point) as directory:
-            # The scratch server may run as another user, who must be able to reach its own directory.
-            Path(directory).chmod(0o711)
-            plan, released = self._clean(dump, tables, key, Path(directory))
-            written = self._publish(dump, plan, released, dropped, Path(directory))
+        plan, released = self._clean(dump, tables, key)
+        written = self._publish(dump, plan, released, dropped)
         manifest = self._manifest(dump, plan, written, released)
         self._write_manifest(dump, manifest)
         log.info("finished", bytes=manifest.bytes, rows=manifest.rows, tables=len(tables), seconds=self._seconds())
@@ -111,10 +120,8 @@ class Transform:
             )
         return True
 
-    def _clean(
-        self, dump: RawDump, tables: tuple[ClassifiedTable, ...], key: str, directory: Path
-    ) -> tuple[Plan, list[ReleasedTable]]:
-        scripts = script_files(self.settings.scrub_directory)
+    def _clean(self, dump: RawDump, tables: tuple[ClassifiedTable, ...], key: str) -> tuple[Plan, list[ReleasedTable]]:
+        directory, scripts = self.directory, script_files(self.scrub_directory)
         plan = make_plan(tables, scripts=[script.name for script in scripts])
         self._tell(plan)
         cleaned = directory / "clean"
@@ -169,18 +176,18 @@ class Transform:
         logger().info("plan", tables=[step.document() for step in plan.steps])
 
     def _publish(
-        self, dump: RawDump, plan: Plan, released: list[ReleasedTable], dropped: frozenset[str], directory: Path
+        self, dump: RawDump, plan: Plan, released: list[ReleasedTable], dropped: frozenset[str]
     ) -> list[ArchiveFile]:
         """Put every file of the clean dump in the load bucket: changed ones uploaded, the rest copied inside S3."""
         prefix, changed = self.settings.prefix, {r.path.name: r for r in released}
         toc = dump.toc.without(dropped) if dropped else dump.toc_bytes
-        (directory / TOC_NAME).write_bytes(toc)
+        (self.directory / TOC_NAME).write_bytes(toc)
         gone = {entry.filename for entry in dump.toc.entries if entry.description in dropped}
 
         def publish(file: ArchiveFile) -> ArchiveFile:
             key = prefix.key(file.name)
             if file.name == TOC_NAME and dropped:
-                version = self.clean_bucket.upload(directory / TOC_NAME, key, sha256(toc))
+                version = self.clean_bucket.upload(self.directory / TOC_NAME, key, sha256(toc))
                 return ArchiveFile(TOC_NAME, len(toc), sha256(toc), version)
             if (table := changed.get(file.name)) is not None:
                 version = self.clean_bucket.upload(table.path, key, table.facts.sha256)
@@ -234,8 +241,12 @@ class Transform:
 
 
 def transform(environ: Mapping[str, str]) -> None:
-    """Read the settings and run."""
-    Transform(TransformSettings.from_env(environ)).run()
+    """Read the settings and run; the scratch directory is wiped on every way out."""
+    settings = TransformSettings.from_env(environ)
+    with TemporaryDirectory(prefix="t-", dir=settings.mount_point) as directory:
+        # The scratch server may run as another user, who must be able to reach its own directory.
+        Path(directory).chmod(0o711)
+        Transform(settings, Path(directory)).run()
 
 
 if __name__ == "__main__":
