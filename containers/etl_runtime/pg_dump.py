@@ -22,6 +22,7 @@ from etl_runtime.objects import Bucket
 from etl_runtime.postgres import Access, Connection, check_client, run_tool, tool, tool_fault
 from etl_runtime.postgres_errors import error_text
 from etl_runtime.program import logger, run
+from etl_runtime.progress import Progress
 from etl_runtime.settings import ExtractSettings
 
 _LEVELS = {"zstd": "zstd:1", "gzip": "gzip:1", "lz4": "lz4", "none": "none"}
@@ -187,21 +188,14 @@ def extract(environ: Mapping[str, str]) -> None:
 
 
 def _progress(upload: ArchiveUpload) -> Callable[[], None]:
-    last = 0.0
+    progress = Progress("extract")
 
     def tick() -> None:
-        nonlocal last
         upload.check()
-        if time.monotonic() - last < 1:
-            return
-        last = time.monotonic()
         done, toc = upload.done, upload.toc
-        logger().info(
-            "progress",
-            stage="extract",
-            step="dumping and uploading" if toc else "reading the catalog",
+        progress(
+            "dumping and uploading" if toc else "reading the catalog",
             bytes_done=sum(file.bytes for file in done),
-            bytes_total=None,
             tables_done=sum(file.table is not None for file in done),
             tables_total=len(toc.table_data) if toc else None,
         )

@@ -24,6 +24,7 @@ from etl_runtime.objects import Bucket
 from etl_runtime.postgres import Access, Connection, check_client, clean_environment, run_tool, tool, tool_fault
 from etl_runtime.postgres_errors import error_text
 from etl_runtime.program import logger, run
+from etl_runtime.progress import Progress
 from etl_runtime.scripts import script_error
 from etl_runtime.settings import LoadSettings
 from etl_runtime.target_database import TargetDatabase
@@ -75,6 +76,7 @@ class Load:
     def __init__(self, settings: LoadSettings) -> None:
         self.settings = settings
         self.bucket = Bucket(s3_client(settings.region), settings.bucket, settings.bucket_owner, settings.execution_id)
+        self._progress = Progress("load")
         self._started = time.monotonic()
 
     def run(self) -> None:
@@ -93,7 +95,7 @@ class Load:
             target.clear_left_overs(connection, timedelta(hours=settings.keep_previous_hours))
             try:
                 tables = self._fill(target, connection, manifest)
-                self._progress("swapping", manifest.bytes, manifest.bytes)
+                self._progress("swapping", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
                 target.swap(connection, manifest_sha256)
             except BaseException:
                 self._drop(target)
@@ -107,9 +109,9 @@ class Load:
             self._download(manifest, directory)
             toc = read_toc((directory / TOC_NAME).read_bytes())
             target.create(connection, toc.encoding)
-            self._progress("restoring", manifest.bytes, manifest.bytes)
+            self._progress("restoring", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
             self._restore(target, directory)
-        self._progress("checking", manifest.bytes, manifest.bytes)
+        self._progress("checking", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
         self._check(target, toc, manifest)
         self._post_load(target)
         return len(toc.table_data)
@@ -127,17 +129,6 @@ class Load:
     def _seconds(self) -> float:
         return round(time.monotonic() - self._started, 3)
 
-    def _progress(self, step: str, done: int, total: int, tables: int = 0) -> None:
-        logger().info(
-            "progress",
-            stage="load",
-            step=step,
-            bytes_done=done,
-            bytes_total=total,
-            tables_done=tables,
-            tables_total=None,
-        )
-
     def _download(self, manifest: Manifest, directory: Path) -> None:
         """Fetch every file; each must have the SHA-256, and a table's file the rows, that its manifest says."""
 
@@ -154,7 +145,7 @@ class Load:
         with ThreadPoolExecutor(self.settings.jobs, thread_name_prefix="download") as pool:
             for size in pool.map(fetch, sorted(manifest.files, key=lambda file: -file.bytes)):
                 done += size
-                self._progress("downloading", done, manifest.bytes)
+                self._progress("downloading", bytes_done=done, bytes_total=manifest.bytes)
 
     def _restore(self, target: TargetDatabase, directory: Path) -> None:
         argv = [
@@ -207,7 +198,7 @@ class Load:
         scripts = sorted(self.settings.post_load_directory.glob("*.sql"))
         if not scripts:
             return
-        self._progress("running post-load scripts", 0, 0)
+        self._progress("running post-load scripts")
         argv = [
             tool("psql"),
             "--no-psqlrc",

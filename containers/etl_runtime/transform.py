@@ -22,6 +22,7 @@ from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest, read_manifest,
 from etl_runtime.objects import Bucket
 from etl_runtime.plan import Plan, make_plan
 from etl_runtime.program import logger, run
+from etl_runtime.progress import Progress
 from etl_runtime.raw_dump import RawDump
 from etl_runtime.rules import read_rules
 from etl_runtime.scratch import Scratch
@@ -59,6 +60,7 @@ class Transform:
     def __init__(self, settings: TransformSettings, directory: Path) -> None:
         self.settings = settings
         self.directory = directory
+        self._progress = Progress("transform")
         self.started_at, self._started = _now(), time.monotonic()
         client = s3_client(settings.region)
         self.raw_bucket = Bucket(client, settings.extract_bucket, settings.extract_bucket_owner, settings.execution_id)
@@ -91,17 +93,6 @@ class Transform:
     def _seconds(self) -> float:
         return round(time.monotonic() - self._started, 3)
 
-    def _progress(self, step: str, done: int, total: int | None, tables_done: int, tables_total: int) -> None:
-        logger().info(
-            "progress",
-            stage="transform",
-            step=step,
-            bytes_done=done,
-            bytes_total=total,
-            tables_done=tables_done,
-            tables_total=tables_total,
-        )
-
     def _already_done(self, dump: RawDump) -> bool:
         """Whether a clean dump of this raw one by these rules is there.
 
@@ -130,24 +121,25 @@ class Transform:
         total = len(tables)
         if not scripts and not plan.rewritten:
             return plan, []
-        self._progress("starting the scratch server", 0, None, 0, total)
+        self._progress("starting the scratch server", tables_total=total)
         with Scratch(directory, dump.toc.encoding) as scratch:
             if scripts:
-                self._progress("restoring", 0, dump.manifest.bytes, 0, total)
                 restore_everything(
                     scratch,
                     dump,
                     tables,
                     directory / "archive",
                     self.settings.jobs,
-                    lambda done: self._progress("restoring", done, dump.manifest.bytes, 0, total),
+                    lambda done: self._progress(
+                        "restoring", bytes_done=done, bytes_total=dump.manifest.bytes, tables_total=total
+                    ),
                 )
             else:
                 restore_definitions(scratch, dump, directory / "archive")
             with scratch.connect() as connection:
                 prepare(connection, functions)
             if scripts:
-                self._progress("running scripts", 0, None, 0, total)
+                self._progress("running scripts", tables_total=total)
                 environment = {"PGOPTIONS": f"-c scrub.key={key}"}
                 plan = plan.after_scripts(run_scripts(scratch, scripts, directory, environment))
                 self._tell(plan)
@@ -164,7 +156,13 @@ class Transform:
                 for future in as_completed(futures):
                     released.append(future.result())
                     done = sum(dump.file_of(r.table.entry).bytes for r in released)
-                    self._progress("cleaning and proving", done, total, len(released), len(largest_first))
+                    self._progress(
+                        "cleaning and proving",
+                        bytes_done=done,
+                        bytes_total=total,
+                        tables_done=len(released),
+                        tables_total=len(largest_first),
+                    )
             except BaseException:
                 # The others are in the middle of their tables: without a server they end at once.
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -202,7 +200,12 @@ class Transform:
             for file in dump.manifest.files
             if not (file.name in gone or ("BLOBS" in dropped and file.name.startswith("blob")))
         ]
-        self._progress("publishing", 0, sum(file.bytes for file in wanted), len(released), len(plan.steps))
+        self._progress(
+            "publishing",
+            bytes_total=sum(file.bytes for file in wanted),
+            tables_done=len(released),
+            tables_total=len(plan.steps),
+        )
         with ThreadPoolExecutor(8, thread_name_prefix="publish") as pool:
             return list(pool.map(publish, wanted))
 
