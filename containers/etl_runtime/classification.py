@@ -45,6 +45,8 @@ _HARMLESS = frozenset(
         "CONVERSION",
     }
 )
+NEVER_RELEASED = frozenset({"DATABASE PROPERTIES", "USER MAPPING"})
+"""Settings of the source database and credentials for foreign servers: no load restores them, and both hold secrets."""
 _PLACES = {
     "large_objects": {"BLOB", "BLOBS", "BLOB METADATA"},
     "comments": {"COMMENT"},
@@ -150,10 +152,10 @@ def classify(toc: Toc, rules: Rules) -> tuple[ClassifiedTable, ...]:
 
 
 def dropped_descriptions(toc: Toc, rules: Rules) -> frozenset[str]:
-    """The kinds of entries that the rules leave out of the clean table of contents, of those that it has."""
+    """The kinds of entries that are left out of the clean table of contents, by the rules or always."""
     present = {entry.description for entry in toc.entries}
     dropped = [_PLACES[place] for place in _PLACES if rules.place(place).decision == "drop"]
-    return frozenset(present & set().union(*dropped))
+    return frozenset(present & NEVER_RELEASED.union(*dropped))
 
 
 def _told(faults: list[str], most: int = 12) -> str:
@@ -217,6 +219,6 @@ def _places(entry: TocEntry) -> list[str]:
         places = ["defaults"] if re.search(r" DEFAULT ", entry.definition) else []
         places += ["check_expressions"] if re.search(r"\bCHECK \(", entry.definition) else []
         return places + (["foreign_servers"] if description == "FOREIGN TABLE" else [])
-    if description in _HARMLESS:
+    if description in _HARMLESS | NEVER_RELEASED:
         return []
     return [_PLACE_OF.get(description, "")]

@@ -283,8 +283,12 @@ def load_buckets(text: str) -> dict[str, LoadBucket]:
         ContractError: not such an object.
     """
     try:
-        document = cast(dict[str, dict[str, str]], json.loads(text))
-        return {name: LoadBucket(entry["bucket"], entry["owner"]) for name, entry in document.items()}
+        document = cast(dict[str, dict[str, Any]], json.loads(text))
+        parts = {name: (entry["bucket"], entry["owner"]) for name, entry in document.items()}
+        # An account id that was taken for a number may have lost its leading zeros.
+        if not all(isinstance(part, str) and part for both in parts.values() for part in both):
+            raise TypeError
+        return {name: LoadBucket(bucket, owner) for name, (bucket, owner) in parts.items()}
     except (ValueError, AttributeError, KeyError, TypeError):
         raise ContractError(
             'LOAD_BUCKETS must be JSON such as {"dev": {"bucket": "a-bucket", "owner": "123456789012"}}'
@@ -321,7 +325,7 @@ def created_objects(body: str) -> list[CreatedObject] | None:
     """
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ContractError("message body is not JSON") from None
     if not isinstance(document, dict):
         raise ContractError("message body is not a JSON object")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -20,6 +20,7 @@ from etl_runtime.faults import Fault
 
 COPY_END = b"\\.\n\n\n"
 """What pg_dump writes after the last row of a table: `dumpTableData_copy` in pg_dump.c."""
+_LINE_END = b"\n" + COPY_END  # in the middle of a line the same bytes can be a value and two empty rows
 SUFFIXES = {"gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "none": ""}
 CHUNK = 1 << 18
 
@@ -47,48 +48,54 @@ def stem(name: str) -> str:
     return name.removesuffix(SUFFIXES[codec_of(name)])
 
 
-class _Decompressor(Protocol):
+class _Frame(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
     @property
     def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes | None: ...
+
+
+class _Frames:
+    """Any number of a codec's frames after one another (gzip: members), as Postgres and the codecs' tools read them.
+
+    A codec gets a small piece at a time, for what it makes of one is held in memory: 1 KiB of zstd can be 16 MiB and more.
+    """
+
+    def __init__(self, begin: Callable[[], _Frame], piece_bytes: int) -> None:
+        self._begin = begin
+        self._piece_bytes = piece_bytes
+        self._frame = begin()
+
+    @property
+    def eof(self) -> bool:
+        return self._frame.eof
+
+    def decompress(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), self._piece_bytes):
+            piece = data[start : start + self._piece_bytes]
+            while piece:
+                if self._frame.eof:
+                    self._frame = self._begin()
+                yield self._frame.decompress(piece)
+                piece = (self._frame.unused_data or b"") if self._frame.eof else b""
 
 
 class _Plain:
     eof = True
 
-    def decompress(self, data: bytes, /) -> bytes:
-        return data
+    def decompress(self, data: bytes) -> Iterator[bytes]:
+        yield data
 
 
-class _Gzip:
-    """Any number of gzip members, as gzip itself reads them."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(wbits=31)
-        self._started = False
-
-    @property
-    def eof(self) -> bool:
-        return self._member.eof
-
-    def decompress(self, data: bytes, /) -> bytes:
-        parts: list[bytes] = []
-        while data:
-            if self._member.eof:
-                self._member = zlib.decompressobj(wbits=31)
-            parts.append(self._member.decompress(data))
-            data = self._member.unused_data
-        return b"".join(parts)
-
-
-def _decompressor(codec: str) -> _Decompressor:
+def _decompressor(codec: str) -> _Frames | _Plain:
     match codec:
         case "gzip":
-            return _Gzip()
+            return _Frames(lambda: zlib.decompressobj(wbits=31), 1 << 15)
         case "zstd":
-            return zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
+            return _Frames(lambda: zstandard.ZstdDecompressor().decompressobj(), 1 << 10)
         case "lz4":
-            return cast(_Decompressor, lz4.frame.LZ4FrameDecompressor())
+            return _Frames(lambda: cast(_Frame, lz4.frame.LZ4FrameDecompressor()), 1 << 14)
         case _:
             return _Plain()
 
@@ -102,8 +109,7 @@ def decompressed(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     decompressor = _decompressor(codec_of(name))
     try:
         for chunk in chunks:
-            if plain := decompressor.decompress(chunk):
-                yield plain
+            yield from filter(None, decompressor.decompress(chunk))
     except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError):
         raise Fault(ExitCode.DATA, f"archive file {name} is damaged: it does not decompress") from None
     if not decompressor.eof:
@@ -195,11 +201,14 @@ class DataFileReader:
                 yield plain
                 continue
             held = tail + plain
-            ready, tail = held[: -len(COPY_END)], held[-len(COPY_END) :]
+            ready, tail = held[: -len(_LINE_END)], held[-len(_LINE_END) :]
             rows += ready.count(b"\n")
             if ready:
                 yield ready
-        if self._copy_data and tail != COPY_END:
+        if self._copy_data and tail == _LINE_END:
+            rows += 1
+            yield b"\n"
+        elif self._copy_data and tail != COPY_END:
             raise Fault(ExitCode.DATA, f"archive file {self._name} is cut: the mark that ends its rows is missing")
         self._facts = DataFileFacts(self._stored, self._digest.hexdigest(), plain_bytes, rows)
 

@@ -124,6 +124,7 @@ class _Document:
     def __init__(self, path: str) -> None:
         self.path = path
         self.faults: list[str] = []
+        self._patterns: set[str] = set()
 
     def fault(self, node: yaml.Node, problem: str) -> None:
         self.faults.append(f"{self.path}:{node.start_mark.line + 1}: {problem}")
@@ -147,6 +148,12 @@ class _Document:
             self.fault(node, f"{what} must be text")
             return ""
         return cast(str, node.value)
+
+    def once(self, key: yaml.Node, pattern: str) -> None:
+        """A table's name spelt in two ways is one table."""
+        if pattern in self._patterns:
+            self.fault(key, f"{pattern} stands twice in tables")
+        self._patterns.add(pattern)
 
     def known(self, entries: Mapping[str, tuple[yaml.Node, Any]], names: tuple[str, ...], what: str) -> None:
         for name, (key, _) in entries.items():
@@ -202,6 +209,7 @@ def _table(document: _Document, name: str, key: yaml.Node, node: yaml.Node) -> T
     if not is_glob and len(parts) != 2:
         document.fault(key, f"{name!a} must be schema.table")
     pattern = name if is_glob or len(parts) != 2 else relation(*parts)
+    document.once(key, pattern)
     if isinstance(node, yaml.ScalarNode):
         word = cast(str, node.value)
         if word not in ("truncate", "skip"):

@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from etl_runtime.classification import ClassifiedTable
+from etl_runtime.classification import NEVER_RELEASED, ClassifiedTable
 from etl_runtime.manifest import ArchiveFile
 from etl_runtime.postgres import run_tool, tool, tool_fault
 from etl_runtime.raw_dump import RawDump
 from etl_runtime.scratch import Scratch
 from etl_runtime.toc import TOC_NAME
 
-_NEVER = frozenset({"EVENT TRIGGER", "MATERIALIZED VIEW DATA", "COMMENT", "PUBLICATION", "SUBSCRIPTION"})
-"""Not restored: only a superuser may make the first; the others change no row of a table."""
+_NEVER = NEVER_RELEASED | {"EVENT TRIGGER", "MATERIALIZED VIEW DATA", "COMMENT", "PUBLICATION", "SUBSCRIPTION"}
+"""Not restored: only a superuser may make an event trigger; the others change no row of a table."""
 
 
 def _restore(scratch: Scratch, directory: Path, listing: Collection[int], jobs: int, *sections: str) -> None:

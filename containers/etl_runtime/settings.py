@@ -107,7 +107,7 @@ class Database:
         if authentication == "secret":
             user, password = _credentials(env, user)
         sslmode = env.choice(Env.DB_SSLMODE, ("verify-full", "require", "disable"))
-        if sslmode != "verify-full" and not _LOOPBACK.fullmatch(host):
+        if host and sslmode and sslmode != "verify-full" and not _LOOPBACK.fullmatch(host):
             env.fault(Env.DB_SSLMODE, "must be verify-full for a database that is not on this machine")
         return cls(
             host=host,
@@ -126,7 +126,10 @@ def _credentials(env: EnvironmentReader, user: str) -> tuple[str, str | None]:
     text = env.text(Env.DB_CREDENTIALS)
     try:
         document = cast(dict[str, Any], json.loads(text or "null"))
-        return str(document.get("username") or user), str(document["password"])
+        found, password = document.get("username") or user, document["password"]
+        if not (isinstance(found, str) and isinstance(password, str) and password):
+            raise TypeError
+        return found, password
     except (ValueError, KeyError, AttributeError, TypeError):
         if text:
             env.fault(Env.DB_CREDENTIALS, 'must be JSON with "username" and "password"')
@@ -148,7 +151,7 @@ def _buckets(env: EnvironmentReader) -> dict[str, LoadBucket]:
     try:
         return load_buckets(text) if text else {}
     except ContractError as error:
-        env.fault(Env.LOAD_BUCKETS, str(error))
+        env.fault(Env.LOAD_BUCKETS, str(error).removeprefix("LOAD_BUCKETS "))
         return {}
 
 
@@ -167,9 +170,14 @@ def _prefix(env: EnvironmentReader, name: Env) -> DumpPrefix:
 def _new_prefix(env: EnvironmentReader, execution_id: str) -> DumpPrefix:
     load_environment, filename = env.text(Env.LOAD_ENVIRONMENT), env.text(Env.DUMP_FILENAME)
     try:
-        return DumpPrefix(load_environment, execution_name(execution_id), filename)
+        name = execution_name(execution_id)
+    except ContractError:
+        # Told by `_execution`.
+        return _NO_PREFIX
+    try:
+        return DumpPrefix(load_environment, name, filename)
     except ContractError as error:
-        if load_environment and filename and execution_id:
+        if load_environment and filename:
             env.fault(Env.LOAD_ENVIRONMENT, f"and DUMP_FILENAME make no dump prefix: {error}")
         return _NO_PREFIX
 
@@ -310,7 +318,7 @@ class LoadSettings:
             bucket_owner=env.text(Env.LOAD_BUCKET_OWNER),
             database=Database.read(env),
             jobs=env.integer(Env.RESTORE_JOBS, 1, 64),
-            allowed_rules=frozenset(word for word in env.text(Env.ALLOWED_RULES).split(",") if word),
+            allowed_rules=frozenset(filter(None, map(str.strip, env.text(Env.ALLOWED_RULES).split(",")))),
             allow_protected=env.text(Env.ALLOW_PROTECTED_LOAD, ""),
             post_load_directory=env.path(Env.POST_LOAD_DIRECTORY) if post_load else None,
             keep_previous_hours=env.integer(Env.KEEP_PREVIOUS_HOURS, 0, 24 * 90, 24),

@@ -107,7 +107,9 @@ def copy_columns(statement: str) -> tuple[str, ...]:
     Raises:
         Fault: DATA for a statement of another form (a dump made with --inserts has none).
     """
-    match = re.fullmatch(rf"COPY {_IDENTIFIER}(?:\.{_IDENTIFIER})? (?:\((.*)\) )?FROM stdin;\n?", statement, re.DOTALL)
+    match = re.fullmatch(
+        rf"COPY {_IDENTIFIER}(?:\.{_IDENTIFIER})?(?: \((.*)\)| )? FROM stdin;\n?", statement, re.DOTALL
+    )
     if match is None:
         raise Fault(ExitCode.DATA, "archive has table data without a COPY statement; dump it without --inserts")
     return identifiers(match[1] or "")

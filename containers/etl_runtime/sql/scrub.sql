@@ -384,8 +384,8 @@ DECLARE
     step  CONSTANT text := '\.\*\*(?=\.[^*])|\.\*|\."[^"]+"|\.[^].["*]+|\[(?:\*|\d{1,9})\]';
     steps text[];
 BEGIN
-    IF path !~ ('^\$(?:' || step || ')*$') THEN
-        RAISE EXCEPTION 'not a JSON path that scrub.json understands: %', quote_literal(path)
+    IF (path ~ ('^\$(?:' || step || ')*$')) IS NOT TRUE THEN
+        RAISE EXCEPTION 'not a JSON path that scrub.json understands: %', coalesce(quote_literal(path), 'NULL')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as $.contacts[*].email or $.**.email.';
     END IF;
     SELECT array_agg(

@@ -1,0 +1,25 @@
+"""The whole pipeline, run once for all tests that look at its outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from etl_local.comparison import compare
+from etl_local.sample.marketplace import generate
+from etl_local.standin import StandIn
+from tests.end_to_end.outcome import EXECUTION_NAME, ROOT, Outcome, command
+
+
+@pytest.fixture(scope="session")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+    report = tmp_path_factory.mktemp("report") / "report.json"
+    with StandIn(scrub_directory=ROOT / "scrub") as standin:
+        generate(standin.source_dsn, 0.5)
+        done = command(standin, "run", "dev", "--execution-name", EXECUTION_NAME, "--report", str(report), "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        comparison = compare(standin.source_dsn, standin.target_dsn)
+        yield Outcome(standin, events, json.loads(report.read_text()), comparison)
