@@ -14,6 +14,7 @@ from watchdog.observers import Observer
 
 from etl_runtime.contract import DumpPrefix
 from etl_runtime.data_file import CHUNK, DataFileReader, stem
+from etl_runtime.faults import check_stopping
 from etl_runtime.manifest import ArchiveFile
 from etl_runtime.objects import Bucket
 from etl_runtime.toc import TOC_NAME, Toc, TocEntry, read_toc, relation
@@ -23,6 +24,7 @@ def file_chunks(path: Path) -> Iterator[bytes]:
     """A file's bytes, a piece at a time."""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
+            check_stopping()
             yield chunk
 
 

@@ -59,7 +59,7 @@ class _Frame(Protocol):
 class _Frames:
     """Any number of a codec's frames after one another (gzip: members), as Postgres and the codecs' tools read them.
 
-    A codec gets a small piece at a time, for what it makes of one is held in memory: 1 KiB of zstd can be 16 MiB and more.
+    A codec gets a small piece at a time, for what it makes of one is held in memory: 1 KiB of zstd can be 16 MiB.
     """
 
     def __init__(self, begin: Callable[[], _Frame], piece_bytes: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from etl_runtime.contract import ExitCode
 
 
@@ -21,3 +23,17 @@ class Fault(Exception):
 
 class Terminated(BaseException):
     """SIGTERM arrived. Not an `Exception`, so that only clean-up code sees it on its way out."""
+
+
+stopping = threading.Event()
+"""Set by SIGTERM, which Python shows to the main thread alone."""
+
+
+def check_stopping() -> None:
+    """Give up work in another thread: whatever takes long asks this between two steps.
+
+    Raises:
+        Terminated: SIGTERM has arrived.
+    """
+    if stopping.is_set():
+        raise Terminated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
@@ -106,6 +107,27 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+_FILE_NAME = re.compile(r"[A-Za-z0-9_]+\.(?:dat|toc)(?:\.gz|\.zst|\.lz4)?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _files(documents: Sequence[Mapping[str, Any]]) -> tuple[ArchiveFile, ...]:
+    """The files of a manifest. A name can be no path: files are written to disk by it."""
+    files = tuple(ArchiveFile(**document) for document in documents)
+    for file in files:
+        counts = [file.bytes, *([] if file.table is None else [file.rows])]
+        if not (
+            _FILE_NAME.fullmatch(file.name)
+            and _SHA256.fullmatch(file.sha256)
+            and file.version_id.isascii()
+            and all(type(count) is int and count >= 0 for count in counts)
+        ):
+            raise ValueError
+    if len({file.name for file in files}) != len(files):
+        raise ValueError
+    return files
+
+
 def read_manifest(content: bytes, prefix: DumpPrefix, stage: Stage) -> Manifest:
     """Read a manifest and check that it is the one of this dump, at this stage.
 
@@ -130,11 +152,10 @@ def read_manifest(content: bytes, prefix: DumpPrefix, stage: Stage) -> Manifest:
                 finished_at=document["cleaning_finished_at"],
             )
         fields = {key: document[key] for key in Manifest.__dataclass_fields__ if key not in ("files", "cleaning")}
-        manifest = Manifest(**fields, files=tuple(ArchiveFile(**file) for file in document["files"]), cleaning=cleaning)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        manifest = Manifest(**fields, files=_files(document["files"]), cleaning=cleaning)
+        named = (manifest.environment, manifest.execution_id.rpartition(":")[2], manifest.dump_filename)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Fault(ExitCode.DATA, f"manifest of {prefix} is not of schema {SCHEMA} ({type(error).__name__})") from None
-    if (manifest.environment, manifest.dump_filename) != (prefix.load_environment, prefix.dump_filename) or (
-        manifest.execution_id.rpartition(":")[2] != prefix.execution_name
-    ):
+    if named != (prefix.load_environment, prefix.execution_name, prefix.dump_filename):
         raise Fault(ExitCode.DATA, f"manifest of {prefix} names another dump")
     return manifest

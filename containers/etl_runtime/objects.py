@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from botocore.exceptions import ClientError
 
 from etl_runtime.contract import EXECUTION_ID_TAG, ExitCode
-from etl_runtime.faults import Fault
+from etl_runtime.faults import Fault, check_stopping
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -63,6 +63,7 @@ class Bucket:
         body = self.client.get_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.owner, **version)["Body"]
         digest = hashlib.sha256()
         for chunk in body.iter_chunks(_READ_BYTES):
+            check_stopping()
             digest.update(chunk)
             yield chunk
         if digest.hexdigest() != sha256:
@@ -107,6 +108,7 @@ class Bucket:
                 # S3 takes 10,000 parts at most.
                 part_bytes = max(_PART_BYTES, -(-size // 10_000))
                 while part := file.read(part_bytes):
+                    check_stopping()
                     checksum = base64.b64encode(hashlib.sha256(part).digest()).decode()
                     number = len(parts) + 1
                     sent = self.client.upload_part(**target, PartNumber=number, Body=part, ChecksumSHA256=checksum)
@@ -173,6 +175,7 @@ class Bucket:
         try:
             parts: list[Any] = []
             for number, start in enumerate(range(0, size, _COPY_PART_BYTES), 1):
+                check_stopping()
                 copied = self.client.upload_part_copy(
                     **target,
                     PartNumber=number,

@@ -13,15 +13,25 @@ Path = Literal["untouched", "expressions", "scripts", "emptied"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One table's path. `untouched`: copied inside S3, never read. The others: written anew."""
+    """One table's path. `untouched`: copied inside S3. The others: written anew.
+
+    `loaded`: whether its rows were read for the scripts, which could reach it; what is untouched and not loaded never
+    leaves S3.
+    """
 
     table: ClassifiedTable
     path: Path
     reason: str
+    loaded: bool = False
 
     def document(self, rows: tuple[int, int] | None = None) -> dict[str, Any]:
         """As it stands in the manifest; `rows` are those before and after, where the table was written anew."""
-        document: dict[str, Any] = {"table": self.table.name, "path": self.path, "reason": self.reason}
+        document: dict[str, Any] = {
+            "table": self.table.name,
+            "path": self.path,
+            "reason": self.reason,
+            "loaded": self.loaded,
+        }
         if rows is not None:
             document["rows_before"], document["rows_after"] = rows
         return document
@@ -38,12 +48,13 @@ class Plan:
         """The tables that are written anew."""
         return tuple(step.table for step in self.steps if step.path != "untouched")
 
-    def after_scripts(self, changed: Collection[tuple[str, str]]) -> Plan:
-        """The plan, once it is known which tables the scripts changed."""
+    def after_scripts(self, changed: Collection[tuple[str, str]], loaded: Collection[tuple[str, str]]) -> Plan:
+        """The plan, once it is known which tables the scripts changed, and which had to be loaded for them."""
 
         def revised(step: Step) -> Step:
-            entry = step.table.entry
-            if (entry.schema, entry.tag) not in changed or step.path == "emptied":
+            name = (step.table.entry.schema, step.table.entry.tag)
+            step = replace(step, loaded=name in loaded)
+            if name not in changed or step.path == "emptied":
                 return step
             return replace(step, path="scripts", reason=f"a script changed it; {step.reason}")
 

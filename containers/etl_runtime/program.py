@@ -14,7 +14,9 @@ import structlog
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    FlexibleChecksumError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
 )
 from botocore.exceptions import (
@@ -22,7 +24,7 @@ from botocore.exceptions import (
 )
 
 from etl_runtime.contract import Env, ExitCode
-from etl_runtime.faults import Fault, Terminated
+from etl_runtime.faults import Fault, Terminated, stopping
 
 Log = structlog.stdlib.BoundLogger
 
@@ -63,6 +65,7 @@ def _configure_logs(program: str, environ: Mapping[str, str]) -> None:
 def _raise_terminated(_signal: int, _frame: FrameType | None) -> None:
     # A second SIGTERM must not cut the clean-up short.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stopping.set()
     raise Terminated
 
 
@@ -80,6 +83,7 @@ def run(program: str, body: Callable[[Mapping[str, str]], None], environ: Mappin
     """
     environ = os.environ if environ is None else environ
     _configure_logs(program, environ)
+    stopping.clear()
     signal.signal(signal.SIGTERM, _raise_terminated)
     try:
         body(environ)
@@ -93,7 +97,7 @@ def run(program: str, body: Callable[[Mapping[str, str]], None], environ: Mappin
         code, message = _aws_fault(error)
     except NoCredentialsError:
         code, message = ExitCode.CONFIG, "no AWS credentials: give the task a role"
-    except (BotoConnectionError, HTTPClientError) as error:
+    except (BotoConnectionError, HTTPClientError, IncompleteReadError, FlexibleChecksumError) as error:
         code, message = ExitCode.TRANSIENT, f"AWS could not be reached ({type(error).__name__})"
     except BotoCoreError as error:
         code, message = ExitCode.SOFTWARE, f"an AWS call could not be made ({type(error).__name__})"

@@ -1,4 +1,4 @@
-"""Restores a raw dump into the scratch database: definitions alone, or all that scripts may need."""
+"""Restores a raw dump into the scratch database: definitions first, then the rows of the tables that are needed."""
 
 from __future__ import annotations
 
@@ -6,90 +6,100 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from etl_runtime.classification import NEVER_RELEASED, ClassifiedTable
+from etl_runtime.classification import NEVER_RELEASED
+from etl_runtime.data_file import stem
 from etl_runtime.manifest import ArchiveFile
 from etl_runtime.postgres import run_tool, tool, tool_fault
 from etl_runtime.raw_dump import RawDump
 from etl_runtime.scratch import Scratch
-from etl_runtime.toc import TOC_NAME
+from etl_runtime.toc import TOC_NAME, TocEntry
 
 _NEVER = NEVER_RELEASED | {"EVENT TRIGGER", "MATERIALIZED VIEW DATA", "COMMENT", "PUBLICATION", "SUBSCRIPTION"}
 """Not restored: only a superuser may make an event trigger; the others change no row of a table."""
 
 
-def _restore(scratch: Scratch, directory: Path, listing: Collection[int], jobs: int, *sections: str) -> None:
-    listed = directory.with_name("restore.list")
-    listed.write_text("".join(f"{dump_id};\n" for dump_id in listing))
-    argv = [
-        tool("pg_restore"),
-        f"--dbname={scratch.tool_environment()['PGDATABASE']}",
-        "--exit-on-error",
-        "--no-owner",
-        "--no-privileges",
-        "--no-security-labels",
-        f"--jobs={jobs}",
-        f"--use-list={listed}",
-        *(f"--section={section}" for section in sections),
-        str(directory),
-    ]
-    status, errors = run_tool(argv, scratch.tool_environment())
-    if status != 0:
-        raise tool_fault("pg_restore into the scratch database", status, errors)
-
-
-def restore_definitions(scratch: Scratch, dump: RawDump, directory: Path) -> None:
-    """Types, functions and tables, no rows, no indexes: what expressions need.
+class ScratchRestore:
+    """Fills the scratch database, in as many goes as it takes; no file is fetched and no entry restored twice.
 
     Args:
         scratch: The server.
         dump: The raw dump.
-        directory: A new directory's path, for toc.dat.
-
-    Raises:
-        Fault: pg_restore's failure.
-    """
-    directory.mkdir()
-    (directory / TOC_NAME).write_bytes(dump.toc_bytes)
-    listing = [entry.dump_id for entry in dump.toc.entries if entry.description not in _NEVER]
-    _restore(scratch, directory, listing, 1, "pre-data")
-
-
-def restore_everything(
-    scratch: Scratch,
-    dump: RawDump,
-    tables: Collection[ClassifiedTable],
-    directory: Path,
-    jobs: int,
-    progress: Callable[[int], None],
-) -> None:
-    """Rows, indexes, constraints and triggers as in production, less the tables that the rules skip.
-
-    Args:
-        scratch: The server.
-        dump: The raw dump.
-        tables: All classified tables of the dump.
         directory: A new directory's path, for the archive's files.
         jobs: Parallel downloads, and parallel jobs of pg_restore.
         progress: Told the bytes downloaded so far.
-
-    Raises:
-        Fault: a file is not what its manifest says, or pg_restore's failure.
     """
-    directory.mkdir()
-    skipped = {table.entry.dump_id for table in tables if table.rule.mode == "skip"}
-    entries = [e for e in dump.toc.entries if e.description not in _NEVER and e.dump_id not in skipped]
-    skipped_files = {dump.file_of(table.entry).name for table in tables if table.rule.mode == "skip"}
-    (directory / TOC_NAME).write_bytes(dump.toc_bytes)
-    files = [file for file in dump.manifest.files if file.name != TOC_NAME and file.name not in skipped_files]
 
-    def fetch(file: ArchiveFile) -> int:
-        dump.download(file, directory)
-        return file.bytes
+    def __init__(
+        self, scratch: Scratch, dump: RawDump, directory: Path, jobs: int, progress: Callable[[int], None]
+    ) -> None:
+        self._scratch = scratch
+        self._dump = dump
+        self._directory = directory
+        self._jobs = jobs
+        self._progress = progress
+        self._restored: set[int] = set()
+        self._fetched: dict[str, int] = {}
 
-    done = 0
-    with ThreadPoolExecutor(jobs, thread_name_prefix="download") as pool:
-        largest_first = sorted(files, key=lambda file: -file.bytes)
-        for size in pool.map(fetch, largest_first):
-            done += size
-            progress(done)
-    _restore(scratch, directory, [entry.dump_id for entry in entries], jobs)
+    def definitions(self) -> None:
+        """Types, functions and tables; no rows, no indexes: what expressions need.
+
+        Raises:
+            Fault: pg_restore's failure.
+        """
+        self._directory.mkdir()
+        (self._directory / TOC_NAME).write_bytes(self._dump.toc_bytes)
+        entries = [entry for entry in self._dump.toc.entries if entry.description not in _NEVER]
+        self._restore(entries, 1, "--section=pre-data")
+
+    def rows(self, entries: Collection[TocEntry]) -> None:
+        """Rows, indexes, constraints and triggers; and where sequences stand.
+
+        Args:
+            entries: Which; those that were restored before are left out.
+
+        Raises:
+            Fault: a file is not what its manifest says, or pg_restore's failure.
+        """
+        new = [entry for entry in entries if entry.dump_id not in self._restored and entry.description not in _NEVER]
+        self._fetch(new)
+        sequences = [entry for entry in self._dump.toc.entries if entry.description == "SEQUENCE SET"]
+        self._restore([*new, *sequences], self._jobs, "--section=data", "--section=post-data")
+        self._restored |= {entry.dump_id for entry in new}
+
+    def _fetch(self, entries: Collection[TocEntry]) -> None:
+        wanted = {entry.filename for entry in entries if entry.filename}
+        has_large_objects = any(entry.description in ("BLOB", "BLOBS") for entry in entries)
+        files = [
+            file
+            for file in self._dump.manifest.files
+            if file.name not in self._fetched
+            and (stem(file.name) in wanted or (has_large_objects and file.name.startswith("blob_")))
+        ]
+
+        def fetch(file: ArchiveFile) -> ArchiveFile:
+            self._dump.download(file, self._directory)
+            return file
+
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="download") as pool:
+            for file in pool.map(fetch, sorted(files, key=lambda file: -file.bytes)):
+                self._fetched[file.name] = file.bytes
+                self._progress(sum(self._fetched.values()))
+
+    def _restore(self, entries: Collection[TocEntry], jobs: int, *sections: str) -> None:
+        listed = self._directory.with_name("restore.list")
+        listed.write_text("".join(f"{entry.dump_id};\n" for entry in entries))
+        argv = [
+            tool("pg_restore"),
+            f"--dbname={self._scratch.tool_environment()['PGDATABASE']}",
+            "--exit-on-error",
+            "--no-owner",
+            "--no-privileges",
+            "--no-security-labels",
+            f"--jobs={jobs}",
+            f"--use-list={listed}",
+            *sections,
+            str(self._directory),
+        ]
+        status, errors = run_tool(argv, self._scratch.tool_environment())
+        if status != 0:
+            raise tool_fault("pg_restore into the scratch database", status, errors)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import psycopg
@@ -14,21 +14,36 @@ import psycopg
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
 from etl_runtime.postgres import clean_environment, end, tool
-from etl_runtime.postgres_errors import condition_text
+from etl_runtime.postgres_errors import statement_error
 from etl_runtime.scratch import ADMINISTRATOR, SCRUBBER, Scratch, scratch_fault
 
 _OURS = "postgres_etl_scripts"
+_FURTHER = "ETL01"
+"""SQLSTATE of our own: a script touched a table whose rows are not there."""
 _BEFORE = f"""
+DROP SCHEMA IF EXISTS {_OURS} CASCADE;
 CREATE SCHEMA {_OURS};
 CREATE UNLOGGED TABLE {_OURS}.began (xid pg_catalog.xid8);
 CREATE UNLOGGED TABLE {_OURS}.files AS SELECT oid AS relation, relfilenode FROM pg_catalog.pg_class WHERE relkind = 'r';
+CREATE UNLOGGED TABLE {_OURS}.absent (relation pg_catalog.oid);
 CREATE UNLOGGED TABLE {_OURS}.changed (relation pg_catalog.oid);
 GRANT USAGE ON SCHEMA {_OURS} TO {SCRUBBER};
-GRANT SELECT ON {_OURS}.files TO {SCRUBBER};
+GRANT SELECT ON {_OURS}.files, {_OURS}.absent TO {SCRUBBER};
 GRANT SELECT, INSERT ON {_OURS}.began, {_OURS}.changed TO {SCRUBBER};
+"""
+_ABSENT = f"""
+INSERT INTO {_OURS}.absent
+SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND n.nspname <> '{_OURS}'
+  AND NOT EXISTS (SELECT FROM unnest(%s::text[], %s::text[]) AS k (s, t) WHERE k.s = n.nspname AND k.t = c.relname)
+UNION ALL
+SELECT 'pg_catalog.pg_largeobject'::pg_catalog.regclass
 """
 _FIRST = f"INSERT INTO {_OURS}.began SELECT pg_catalog.pg_current_xact_id();\n"
 # A script that commits half way would hide from the counters what it changed before; so it stops the run.
+# What a transaction touched, it holds a lock on; only a lock taken in a subtransaction that failed is given back, and
+# its scans are counted all the same.
 _LAST = rf"""
 \set ON_ERROR_STOP on
 \o
@@ -37,6 +52,14 @@ BEGIN
   IF (SELECT pg_catalog.count(*) FROM {_OURS}.began) <> 1
      OR NOT EXISTS (SELECT FROM {_OURS}.began WHERE xid = pg_catalog.pg_current_xact_id()) THEN
     RAISE SQLSTATE '2D000';
+  END IF;
+  IF EXISTS (
+      SELECT FROM {_OURS}.absent AS a
+      WHERE EXISTS (SELECT FROM pg_catalog.pg_locks AS l
+                    WHERE l.pid = pg_catalog.pg_backend_pid() AND l.relation = a.relation)
+         OR EXISTS (SELECT FROM pg_catalog.pg_stat_xact_all_tables AS s WHERE s.relid = a.relation
+                    AND s.seq_scan + coalesce(s.idx_scan, 0) + s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0)) THEN
+    RAISE SQLSTATE '{_FURTHER}';
   END IF;
 END
 $check$;
@@ -65,6 +88,10 @@ class _State:
     others: Mapping[str, str]
 
 
+class OutOfReachError(Exception):
+    """The scripts touched a table whose rows are not in the scratch; what they did is undone."""
+
+
 def script_files(directory: Path) -> list[Path]:
     """The scripts of a scrub directory, in name order."""
     return sorted(directory.glob("*.sql"))
@@ -88,31 +115,41 @@ def _state(scratch: Scratch) -> _State:
 
 
 def run_scripts(
-    scratch: Scratch, scripts: Sequence[Path], directory: Path, environment: Mapping[str, str]
+    scratch: Scratch,
+    scripts: Sequence[Path],
+    directory: Path,
+    environment: Mapping[str, str],
+    known: Collection[tuple[str, str]] | None,
 ) -> frozenset[tuple[str, str]]:
     """Run the scripts and say which tables they changed, by themselves, by cascades or by triggers.
 
     Args:
-        scratch: A server into which everything has been restored.
+        scratch: A server with the definitions of all tables, and the rows of those that the scripts may touch.
         scripts: In the order to run.
-        directory: A private directory for files of ours.
+        directory: An existing directory for files of ours.
         environment: More variables for psql, such as PGOPTIONS.
+        known: Schema and name of the tables whose rows are there; None when all are.
 
     Returns:
         Schema and name of each table of which a row was inserted, updated or deleted, or that was truncated.
 
     Raises:
+        OutOfReachError: they touched a table that is not known.
         Fault: DATA with file and line when a statement fails, or when a script changed what cannot be carried over:
             definitions, sequences, large objects; nothing of the scripts remains then but in the scratch.
     """
     with scratch.connect(ADMINISTRATOR) as connection:
         connection.execute(_BEFORE)
+        if known is not None:
+            connection.execute(_ABSENT, [[schema for schema, _ in known], [table for _, table in known]])
     before = _state(scratch)
-    (directory / "first").write_text(_FIRST)
-    (directory / "last").write_text(_LAST)
-    files = [directory / "first", *scripts, directory / "last"]
-    status, errors = _psql(scratch, files, environment)
+    first, last = directory / "first.sql", directory / "last.sql"
+    first.write_text(_FIRST)
+    last.write_text(_LAST)
+    status, errors = _psql(scratch, [first, *scripts, last], environment)
     if status != 0:
+        if f": {_FURTHER}: " in errors:
+            raise OutOfReachError
         raise Fault(ExitCode.DATA, f"scrub script stopped: {script_error(errors, scripts)}")
     after = _state(scratch)
     beside = sorted({key for key, _ in before.others.items() ^ after.others.items()})
@@ -165,13 +202,12 @@ _ERROR = re.compile(
     r"^psql:(?P<file>.+?):(?P<line>\d+): (?:ERROR|FATAL|error):\s+(?:(?P<state>[0-9A-Z]{5}): )?(?P<text>.*)$"
 )
 _PLACE = re.compile(r"^(SCHEMA|TABLE|COLUMN|CONSTRAINT) NAME:\s+(.+)$")
-_SHOWN_CLASSES = ("42", "3D", "3F", "0A", "53", "55", "57")
-"""Classes of SQLSTATE whose messages name objects or quote the script, never a row."""
+_ROWS_AS_STATEMENTS = re.compile(r"\\g(?:exec|set)")
 
 
 def script_error(errors: str, scripts: Sequence[Path]) -> str:
     """File, line and reason of psql's first error; the message itself only where it cannot quote a row."""
-    names = {str(path): path.name for path in scripts}
+    names = {str(path): path for path in scripts}
     lines = errors.splitlines()
     for number, line in enumerate(lines):
         match = _ERROR.match(line)
@@ -180,12 +216,23 @@ def script_error(errors: str, scripts: Sequence[Path]) -> str:
         state = match["state"] or ""
         if state == "2D000" and match["file"] not in names:
             return "a script ends the transaction (COMMIT or ROLLBACK); all scripts run in one"
-        places = [m[2] for m in map(_PLACE.match, lines[number + 1 : number + 12]) if m]
-        if state[:2] in _SHOWN_CLASSES:
-            reason = match["text"]
-        elif state:
-            reason = condition_text(state) + (f" at {'.'.join(places)}" if places else "")
-        else:
-            reason = "psql cannot run it"
-        return f"{names.get(match['file'], os.path.basename(match['file']))}:{match['line']}: {reason}"  # noqa: PTH119 - psql's text
+        path = names.get(match["file"], Path(match["file"]))
+        return f"{path.name}:{match['line']}: {_reason(state, match['text'], lines[number + 1 :], path)}"
     return "psql gave no place; its text is not shown as it may quote a row"
+
+
+def _reason(state: str, text: str, lines: Sequence[str], script: Path) -> str:
+    """What to say of an error, of which psql says these lines after the first."""
+    if not state:
+        return "psql cannot run it"
+    block = list(takewhile(lambda line: not line.startswith("psql:"), lines))
+    made_of_rows = script.exists() and _ROWS_AS_STATEMENTS.search(script.read_text(errors="replace"))
+    shown = statement_error(
+        state,
+        text,
+        positioned=not made_of_rows and any(re.match(r"LINE \d+: ", line) for line in block),
+        nested=any(line.startswith(("CONTEXT: ", "QUERY: ")) for line in block),
+        raised=any(line.startswith("LOCATION:  exec_stmt_raise") for line in block),
+    )
+    places = [match[2] for match in map(_PLACE.match, block) if match]
+    return f"{shown} at {'.'.join(places)}" if places and shown != text else shown

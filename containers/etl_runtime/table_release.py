@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,19 +63,21 @@ class TableRelease:
     """Makes the cleaned file of each table that is not copied as it is.
 
     Args:
-        scratch: Holds the dump's definitions; and its rows too, as the scripts left them, when `scripted`.
+        scratch: Holds the dump's definitions, and the rows of the tables that are `loaded`, as the scripts left them.
         dump: The raw dump.
         directory: An existing directory for the cleaned files.
         key: Hex of the pseudonyms' secret key.
-        scripted: Whether rows come from the scratch's own tables instead of straight from the archive.
+        loaded: Schema and name of the tables whose rows come from the scratch; others' come straight from the archive.
     """
 
-    def __init__(self, scratch: Scratch, dump: RawDump, directory: Path, key: str, *, scripted: bool) -> None:
+    def __init__(
+        self, scratch: Scratch, dump: RawDump, directory: Path, key: str, loaded: Collection[tuple[str, str]]
+    ) -> None:
         self._scratch = scratch
         self._dump = dump
         self._directory = directory
         self._key = key
-        self._scripted = scripted
+        self._loaded = loaded
 
     def connect(self) -> Connection:
         """A scrubber's connection that has the key."""
@@ -104,16 +106,13 @@ class TableRelease:
         if table.empties:
             return self.empty(table)
         file = self._dump.file_of(table.entry)
+        scripted = (table.entry.schema, table.entry.tag) in self._loaded
         with self.connect() as connection:
             original: StagedTable | None = None
-            if table.scrubbed or not self._scripted:
+            if table.scrubbed or not scripted:
                 original = StagedTable(connection, table, "original", checks=False)
                 original.fill(self._dump.rows(file), self._dump.toc.encoding)
-            source = (
-                original.name
-                if original and not self._scripted
-                else sql.Identifier(table.entry.schema, table.entry.tag)
-            )
+            source = original.name if original and not scripted else sql.Identifier(table.entry.schema, table.entry.tag)
             facts = self._write(connection, table, source)
             proofs: list[ColumnProof] = []
             if table.scrubbed and original:
@@ -126,7 +125,7 @@ class TableRelease:
                 released.drop()
             if original:
                 original.drop()
-        if not (table.rule.where or self._scripted) and facts.rows != file.rows:
+        if not (table.rule.where or scripted) and facts.rows != file.rows:
             raise Fault(
                 ExitCode.DATA, f"{table.name} had {file.rows} rows and {facts.rows} came out, with no row filter"
             )

@@ -21,7 +21,11 @@ _MOST_ENTRIES = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class TocEntry:
-    """One object of the archive; `start` and `end` are its bytes in toc.dat, `filename` its data file or None."""
+    """One object of the archive.
+
+    `start` and `end` are its bytes in toc.dat, `filename` its data file or None, `dependencies` the dump ids of what it
+    needs to be there before it.
+    """
 
     dump_id: int
     tag: str
@@ -32,6 +36,7 @@ class TocEntry:
     filename: str | None
     start: int
     end: int
+    dependencies: tuple[int, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -197,12 +202,26 @@ def _entry(reader: _Reader, version: tuple[int, int, int]) -> TocEntry:
     if version >= (1, 16, 0):
         reader.integer()  # relkind
     _skip(reader.text, 2)  # owner, WITH OIDS
-    while reader.optional_text() is not None:
-        pass  # dependencies, ended by a null text
+    dependencies: list[int] = []
+    while (dependency := reader.optional_text()) is not None:
+        if not dependency.isascii() or not dependency.isdigit():
+            raise Fault(ExitCode.DATA, f"{TOC_NAME} has a dependency that is no number")
+        dependencies.append(int(dependency))
     filename = reader.text() or None
     if filename is not None and not re.fullmatch(r"[A-Za-z0-9_]+\.(?:dat|toc)", filename):
         raise Fault(ExitCode.DATA, f"{TOC_NAME} names a file {filename[:40]!a}, which no pg_dump writes")
-    return TocEntry(dump_id, tag, description, definition, copy_statement, schema, filename, start, reader.position)
+    return TocEntry(
+        dump_id,
+        tag,
+        description,
+        definition,
+        copy_statement,
+        schema,
+        filename,
+        start,
+        reader.position,
+        tuple(dependencies),
+    )
 
 
 def _skip(read: Callable[[], object], times: int) -> None:

@@ -24,10 +24,11 @@ from etl_runtime.plan import Plan, make_plan
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
 from etl_runtime.raw_dump import RawDump
+from etl_runtime.reached_tables import run_on_reached_tables
 from etl_runtime.rules import read_rules
 from etl_runtime.scratch import Scratch
-from etl_runtime.scratch_restore import restore_definitions, restore_everything
-from etl_runtime.scripts import run_scripts, script_files
+from etl_runtime.scratch_restore import ScratchRestore
+from etl_runtime.scripts import script_files
 from etl_runtime.settings import TransformSettings
 from etl_runtime.table_release import ReleasedTable, TableRelease, prepare
 from etl_runtime.toc import TOC_NAME
@@ -123,27 +124,25 @@ class Transform:
             return plan, []
         self._progress("starting the scratch server", tables_total=total)
         with Scratch(directory, dump.toc.encoding) as scratch:
-            if scripts:
-                restore_everything(
-                    scratch,
-                    dump,
-                    tables,
-                    directory / "archive",
-                    self.settings.jobs,
-                    lambda done: self._progress(
-                        "restoring", bytes_done=done, bytes_total=dump.manifest.bytes, tables_total=total
-                    ),
-                )
-            else:
-                restore_definitions(scratch, dump, directory / "archive")
+            restore = ScratchRestore(
+                scratch,
+                dump,
+                directory / "archive",
+                self.settings.jobs,
+                lambda done: self._progress("restoring", bytes_done=done, tables_total=total),
+            )
+            restore.definitions()
             with scratch.connect() as connection:
                 prepare(connection, functions)
+            loaded: frozenset[tuple[str, str]] = frozenset()
             if scripts:
-                self._progress("running scripts", tables_total=total)
+                self._progress("loading what the scripts reach, and running them", tables_total=total)
                 environment = {"PGOPTIONS": f"-c scrub.key={key}"}
-                plan = plan.after_scripts(run_scripts(scratch, scripts, directory, environment))
+                outcome = run_on_reached_tables(scratch, dump, tables, scripts, restore, directory, environment)
+                loaded = outcome.loaded
+                plan = plan.after_scripts(outcome.changed, loaded)
                 self._tell(plan)
-            release = TableRelease(scratch, dump, cleaned, key, scripted=bool(scripts))
+            release = TableRelease(scratch, dump, cleaned, key, loaded)
             return plan, self._release_all(release, plan, dump)
 
     def _release_all(self, release: TableRelease, plan: Plan, dump: RawDump) -> list[ReleasedTable]:
