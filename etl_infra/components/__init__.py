@@ -1,0 +1,1 @@
+"""The parts that the stages are built from: one noun a file, each hardened by default."""

@@ -1,0 +1,139 @@
+"""Database: the Postgres instance of a stage, adopted by its identifier or created hardened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+import pulumi_aws as aws
+
+from etl_infra.components.data_key import DataKey, DataKeyArgs
+from etl_infra.documents.iam import Statement
+from etl_infra.documents.key_policy import allow_rds, key_policy
+from etl_infra.documents.task_roles import connect_to_database
+from etl_infra.naming import Home
+from etl_infra.stack_settings import DatabaseSettings, NetworkSettings, NewDatabaseSettings
+
+POSTGRES_PORT: Final = 5432
+BACKUP_RETENTION_DAYS: Final = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseArgs:
+    """Which database, and where a created one stands."""
+
+    home: Home
+    noun: str
+    settings: DatabaseSettings
+    network: NetworkSettings
+    protect: bool
+
+
+class Database(pulumi.ComponentResource):
+    """A Postgres instance and how a task reaches it.
+
+    An adopted instance is only read. A created one is by default:
+        - encrypted with a key of its own, not public, TLS enforced, IAM sign-in on
+        - its master password made and rotated by RDS in Secrets Manager
+        - in two zones, backed up, its logs exported, safe from deletion where `protect` says so
+    """
+
+    host: pulumi.Output[str]
+    port: pulumi.Output[int]
+    security_group_id: pulumi.Output[str]
+    credentials_secret_arn: pulumi.Output[str] | None
+
+    def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("etl:index:Database", name, None, opts)
+        self._home, self._settings = args.home, args.settings
+        given = args.settings.credentials_secret_arn
+        self.credentials_secret_arn = pulumi.Output.from_input(given) if given else None
+        if args.settings.new is None:
+            self._adopt(args.settings)
+        else:
+            self._create(name, args, args.settings.new)
+        self.register_outputs({"host": self.host, "port": self.port})
+
+    def sign_in(self) -> list[Statement]:
+        """Sign in by token, where that is the way; a secret is read by the execution role instead."""
+        if self._settings.authentication != "iam":
+            return []
+        return [connect_to_database(self._home, self._resource_id, self._settings.user)]
+
+    def _adopt(self, settings: DatabaseSettings) -> None:
+        instance = aws.rds.get_instance_output(
+            db_instance_identifier=settings.instance_identifier, opts=pulumi.InvokeOutputOptions(parent=self)
+        )
+        self.host, self.port = instance.address, instance.port
+        self.security_group_id = instance.vpc_security_groups[0]
+        self._resource_id = instance.resource_id
+
+    def _create(self, name: str, args: DatabaseArgs, new: NewDatabaseSettings) -> None:
+        child = pulumi.ResourceOptions(parent=self)
+        identifier = args.home.name(args.noun)
+        key = DataKey(
+            f"{name}-data",
+            DataKeyArgs(
+                home=args.home,
+                noun=f"{args.noun}-database",
+                description=f"Database {identifier}",
+                policy=key_policy(args.home, (), *allow_rds(args.home)),
+            ),
+            child,
+        )
+        subnets = aws.rds.SubnetGroup(
+            f"{name}-subnets", name=identifier, subnet_ids=list(args.network.private_subnet_ids), opts=child
+        )
+        group = aws.ec2.SecurityGroup(
+            f"{name}-security-group",
+            name=identifier,
+            description=f"Database {identifier}: entered by the pipeline's tasks alone",
+            vpc_id=args.network.vpc_id,
+            opts=child,
+        )
+        parameters = aws.rds.ParameterGroup(
+            f"{name}-parameters",
+            name=identifier,
+            family=f"postgres{new.engine_version.partition('.')[0]}",
+            parameters=[{"name": "rds.force_ssl", "value": "1"}, {"name": "log_connections", "value": "1"}],
+            opts=child,
+        )
+        instance = aws.rds.Instance(
+            f"{name}-instance",
+            identifier=identifier,
+            engine="postgres",
+            engine_version=new.engine_version,
+            instance_class=new.instance_class,
+            allocated_storage=new.storage_gib,
+            storage_type="gp3",
+            storage_encrypted=True,
+            kms_key_id=key.arn,
+            db_name=args.settings.name,
+            port=POSTGRES_PORT,
+            username="postgres",
+            manage_master_user_password=True,
+            master_user_secret_kms_key_id=key.arn,
+            iam_database_authentication_enabled=True,
+            ca_cert_identifier="rds-ca-rsa2048-g1",
+            db_subnet_group_name=subnets.name,
+            vpc_security_group_ids=[group.id],
+            parameter_group_name=parameters.name,
+            publicly_accessible=False,
+            multi_az=True,
+            auto_minor_version_upgrade=True,
+            copy_tags_to_snapshot=True,
+            backup_retention_period=BACKUP_RETENTION_DAYS,
+            deletion_protection=args.protect,
+            skip_final_snapshot=False,
+            final_snapshot_identifier=f"{identifier}-final",
+            enabled_cloudwatch_logs_exports=["postgresql", "upgrade"],
+            performance_insights_enabled=True,
+            performance_insights_kms_key_id=key.arn,
+            opts=child,
+        )
+        self.host, self.port = instance.address, instance.port
+        self.security_group_id = group.id
+        self._resource_id = instance.resource_id
+        if args.settings.authentication == "secret" and self.credentials_secret_arn is None:
+            self.credentials_secret_arn = instance.master_user_secrets[0].secret_arn

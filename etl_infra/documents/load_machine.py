@@ -1,0 +1,86 @@
+"""The load state machine: a cleaned dump in the load bucket to the target database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from etl_runtime import contract
+from etl_runtime.contract import Env
+
+from etl_infra.documents.iam import Text
+from etl_infra.documents.state_machine import (
+    Failure,
+    FargateRun,
+    answer_for_failure,
+    find_manifest,
+    machine,
+    refuse_input,
+    taken,
+    two_attempts,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadMachine:
+    """What the definition refers to."""
+
+    run: FargateRun
+    failure: Failure
+    environment: str
+    bucket: Text
+    bucket_owner: str
+    timeout_seconds: int
+
+
+def load_machine(args: LoadMachine) -> dict[str, Any]:
+    """The definition. Input: `{"LOAD_FILENAME": "<environment>/<execution name>/<dump filename>"}`."""
+    variable = f"$.{Env.LOAD_FILENAME}"
+    prefix = f"{args.environment}/*/*"
+    return machine(
+        "Restores one cleaned dump of this environment into the target database.",
+        "ValidateInput",
+        args.timeout_seconds,
+        {
+            "ValidateInput": {
+                "Type": "Choice",
+                "Comment": "Only a dump made for this environment, named by a plain prefix of three parts.",
+                "Choices": [
+                    {
+                        "And": [
+                            {"Variable": variable, "IsPresent": True},
+                            {"Variable": variable, "IsString": True},
+                            {"Variable": variable, "StringMatches": prefix},
+                            {"Not": {"Variable": variable, "StringMatches": f"{prefix}/*"}},
+                            {"Not": {"Variable": variable, "StringMatches": "*..*"}},
+                        ],
+                        "Next": "FindCleanedDump",
+                    }
+                ],
+                "Default": "RefuseInput",
+            },
+            "RefuseInput": refuse_input(
+                args.failure.stage,
+                f"{Env.LOAD_FILENAME} must be {args.environment}/<execution name>/<dump filename>",
+            ),
+            "FindCleanedDump": find_manifest(
+                "A dump without a manifest does not exist: nothing is started for it.",
+                args.bucket,
+                args.bucket_owner,
+                f"States.Format('{{}}/{contract.MANIFEST_NAME}', {variable})",
+                then="RestoreCleanedDump",
+            ),
+            **two_attempts(
+                "RestoreCleanedDump",
+                "Restores beside the target database, compares, then swaps the two by name.",
+                args.run,
+                [
+                    taken(Env.EXECUTION_ID, "$$.Execution.Id"),
+                    taken(Env.LOAD_FILENAME, variable),
+                ],
+                then="TargetIsReplaced",
+            ),
+            "TargetIsReplaced": {"Type": "Succeed"},
+            **answer_for_failure(args.failure),
+        },
+    )

@@ -1,0 +1,107 @@
+"""Operations: what operators hear and read, the alarm topic and the key of messages, notices, logs and history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+from etl_runtime import contract
+
+from etl_infra.components.data_key import DataKey, DataKeyArgs
+from etl_infra.documents.iam import Statement
+from etl_infra.documents.key_policy import KeyUse, allow_account, allow_log_groups, allow_service, key_policy
+from etl_infra.documents.topic_policy import alarm_topic_policy
+from etl_infra.naming import Home, bucket_arn, state_machine_log_group
+from etl_infra.stack_settings import StackSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationsArgs:
+    """Who hears of alarms, and what the key's policy has to name."""
+
+    home: Home
+    alarm_emails: Sequence[str]
+    log_groups: Sequence[str]
+    uses: Sequence[KeyUse]
+    services: Sequence[Statement]
+
+    @classmethod
+    def of(cls, settings: StackSettings) -> OperationsArgs:
+        """Name the users of the stages that are on, and of them alone."""
+        home = settings.home
+        stages = [
+            (stage, container, machine)
+            for stage, container, machine, wanted in (
+                ("extract", contract.PG_DUMP_CONTAINER, contract.EXTRACT_STATE_MACHINE_NAME, settings.extract),
+                ("load", contract.PG_RESTORE_CONTAINER, contract.LOAD_STATE_MACHINE_NAME, settings.load),
+            )
+            if wanted
+        ]
+        states_roles = [home.role_arn(f"{stage}-states") for stage, _, _ in stages]
+        uses = [KeyUse(sid="AllowStateMachinesThroughSns", via_service="sns", role_arns=states_roles)]
+        services = [
+            # whoever deploys a machine, drives it or reads its history, and the machine itself
+            allow_account("AllowUseThroughStepFunctions", "states", home),
+            allow_service("AllowAlarms", "cloudwatch.amazonaws.com", home, home.arn("cloudwatch", "alarm:*")),
+            allow_service("AllowLogDelivery", "delivery.logs.amazonaws.com", home, home.arn("logs", "*")),
+        ]
+        if settings.extract:
+            bucket = bucket_arn(home.bucket("extract").name)
+            services.append(allow_service("AllowBucketEvents", "s3.amazonaws.com", home, bucket))
+        if settings.transform:
+            dispatcher = (home.role_arn(contract.DISPATCHER_CONTAINER),)
+            uses.append(KeyUse(sid="AllowDispatcherThroughSqs", via_service="sqs", role_arns=dispatcher))
+        return cls(
+            home=home,
+            alarm_emails=settings.alarm_emails,
+            log_groups=[
+                group
+                for _, container, machine in stages
+                for group in (home.log_group(container), state_machine_log_group(machine))
+            ],
+            uses=uses,
+            services=services,
+        )
+
+
+class Operations(pulumi.ComponentResource):
+    """One topic and one key of a stack.
+
+    Defaults:
+        - the topic takes notices from this account's alarms and state machines alone, over TLS, encrypted
+        - the key holds no dump: messages, notices, logs and histories carry ids, never rows
+    """
+
+    key_arn: pulumi.Output[str]
+    alarm_topic_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: OperationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("etl:index:Operations", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.key_arn = DataKey(
+            f"{name}-data",
+            DataKeyArgs(
+                home=args.home,
+                noun="operations",
+                description="Messages, notices, logs and histories of the pipeline",
+                policy=key_policy(args.home, args.uses, allow_log_groups(args.home, args.log_groups), *args.services),
+            ),
+            child,
+        ).arn
+        topic = aws.sns.Topic(
+            f"{name}-topic", name=args.home.name("alarms"), kms_master_key_id=self.key_arn, opts=child
+        )
+        self.alarm_topic_arn = topic.arn
+        aws.sns.TopicPolicy(
+            f"{name}-topic-policy",
+            arn=topic.arn,
+            policy=pulumi.Output.json_dumps(alarm_topic_policy(args.home, topic.arn)),
+            opts=child,
+        )
+        for address in args.alarm_emails:
+            aws.sns.TopicSubscription(
+                f"{name}-topic-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=child
+            )
+        self.register_outputs({"alarm_topic_arn": self.alarm_topic_arn})

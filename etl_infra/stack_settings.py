@@ -1,0 +1,143 @@
+"""The settings of a stack as values: what the components are built from, whatever their source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+from etl_runtime import contract
+
+from etl_infra.naming import Home
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """Where tasks and pods run, and what they may reach besides a database."""
+
+    vpc_id: str
+    private_subnet_ids: tuple[str, ...]
+    aws_endpoint_cidrs: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """The images by digest, and the ARNs of the repositories that hold them."""
+
+    migrator: str
+    transform: str
+    dispatcher: str
+    repository_arns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings:
+    """Size and time of one Fargate task: CPU units, MiB, GiB, parallel jobs, minutes."""
+
+    cpu: int
+    memory_mib: int
+    storage_gib: int
+    jobs: int
+    timeout_minutes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewDatabaseSettings:
+    """Size of a created database."""
+
+    instance_class: str
+    storage_gib: int
+    engine_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
+    """One database and how to sign in: adopted by `instance_identifier`, or created as `new` says."""
+
+    instance_identifier: str | None
+    new: NewDatabaseSettings | None
+    name: str
+    user: str
+    authentication: str
+    credentials_secret_arn: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractSettings:
+    """What the extract stage needs."""
+
+    source: DatabaseSettings
+    task: TaskSettings
+    raw_retention_days: int
+    load_buckets: Mapping[str, contract.LoadBucket]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSettings:
+    """The Kubernetes cluster in which dumps are cleaned."""
+
+    context: str | None
+    namespace: str
+    api_cidrs: tuple[str, ...]
+    monitoring_namespace: str
+    oidc_provider_arn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformSettings:
+    """What the transform stage needs. Sizes are of one pod: thousandths of a core, MiB, GiB."""
+
+    cluster: ClusterSettings
+    max_active_jobs: int
+    cpu_millis: int
+    memory_mib: int
+    storage_gib: int
+    jobs: int
+    timeout_minutes: int
+    scrub_salt: pulumi.Output[str]
+    scrub_directory: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSettings:
+    """What the load stage needs."""
+
+    target: DatabaseSettings
+    task: TaskSettings
+    transform_role_arns: tuple[str, ...]
+    dispatcher_role_arns: tuple[str, ...]
+    clean_retention_days: int
+    keep_previous_hours: int
+    allow_protected_load: bool
+    allowed_rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessSettings:
+    """Who may drive the pipeline."""
+
+    principal_arns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSettings:
+    """The whole configuration of one stack; a part that is off is None."""
+
+    home: Home
+    network: NetworkSettings
+    images: ImageSettings
+    tls_mode: str
+    ecs_exec_enabled: bool
+    log_retention_days: int
+    access_log_bucket: str | None
+    alarm_emails: tuple[str, ...]
+    extract: ExtractSettings | None
+    transform: TransformSettings | None
+    load: LoadSettings | None
+    access: AccessSettings | None
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether data-bearing resources may only be deleted after a person has unprotected them."""
+        return self.home.environment in contract.PROTECTED_ENVIRONMENTS

@@ -1,0 +1,50 @@
+"""The three stacks, each run once by the recording engine, and a way to run one with other settings."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.engine import Deployment, deploy, stack_config
+
+Deploy = Callable[..., Deployment]
+
+
+@pytest.fixture(scope="session")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small set of scrub rules, so that no test depends on those in force."""
+    directory = tmp_path_factory.mktemp("scrub")
+    (directory / "columns.yaml").write_text("tables: {}\n")
+    (directory / "10_names.sql").write_text("-- nothing\n")
+    (directory / "notes.txt").write_text("not a rule\n")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def run(rules: Path) -> Deploy:
+    """Run a stack with some of its settings changed; None removes one."""
+
+    def deployed(stack: str, **changes: Any) -> Deployment:
+        config = {**stack_config(stack), "scrubDirectory": str(rules), **changes}
+        return deploy(stack, {key: value for key, value in config.items() if value is not None})
+
+    return deployed
+
+
+@pytest.fixture(scope="session")
+def dev(run: Deploy) -> Deployment:
+    """Every stage."""
+    return run("dev")
+
+
+@pytest.fixture(scope="session")
+def sbx(run: Deploy) -> Deployment:
+    """Load alone."""
+    return run("sbx")
+
+
+@pytest.fixture(scope="session")
+def prod(run: Deploy) -> Deployment:
+    """Extract and transform."""
+    return run("prod")

@@ -1,0 +1,51 @@
+"""The database of a stage: adopted as it is, or created hardened."""
+
+from tests.infra.conftest import Deploy
+from tests.infra.engine import Deployment
+
+ACCOUNT = "974531504241"
+
+
+def test_an_adopted_database_is_only_looked_up(prod: Deployment) -> None:
+    assert ("aws:rds/getInstance:getInstance", {"dbInstanceIdentifier": "marketplace-prod"}) in prod.invokes
+    assert not [resource for resource in prod.resources if resource.type.startswith("aws:rds/")]
+
+
+def test_a_created_database_is_private_encrypted_and_refuses_plaintext(run: Deploy) -> None:
+    deployment = run("prod", sourceInstanceIdentifier=None, sourceCreate=True, sourceAuthentication="secret")
+    key = f"arn:aws:kms:eu-west-2:{ACCOUNT}:key/extract-source-data-key"
+    assert deployment.one("rds/instance:Instance").inputs == {
+        "identifier": "postgres-etl-source-prod",
+        "engine": "postgres",
+        "engineVersion": "17.7",
+        "instanceClass": "db.t4g.medium",
+        "allocatedStorage": 100,
+        "storageType": "gp3",
+        "storageEncrypted": True,
+        "kmsKeyId": key,
+        "dbName": "marketplace",
+        "port": 5432,
+        "username": "postgres",
+        "manageMasterUserPassword": True,
+        "masterUserSecretKmsKeyId": key,
+        "iamDatabaseAuthenticationEnabled": True,
+        "caCertIdentifier": "rds-ca-rsa2048-g1",
+        "dbSubnetGroupName": "postgres-etl-source-prod",
+        "vpcSecurityGroupIds": ["extract-source-security-group-id"],
+        "parameterGroupName": "postgres-etl-source-prod",
+        "publiclyAccessible": False,
+        "multiAz": True,
+        "autoMinorVersionUpgrade": True,
+        "copyTagsToSnapshot": True,
+        "backupRetentionPeriod": 7,
+        "deletionProtection": True,
+        "skipFinalSnapshot": False,
+        "finalSnapshotIdentifier": "postgres-etl-source-prod-final",
+        "enabledCloudwatchLogsExports": ["postgresql", "upgrade"],
+        "performanceInsightsEnabled": True,
+        "performanceInsightsKmsKeyId": key,
+    }
+    assert {"name": "rds.force_ssl", "value": "1"} in deployment.one("ParameterGroup").inputs["parameters"]
+    assert deployment.container("extract-task-definition")["secrets"] == [
+        {"name": "DB_CREDENTIALS", "valueFrom": f"arn:aws:secretsmanager:eu-west-2:{ACCOUNT}:secret:rds"}
+    ]
