@@ -1,0 +1,24 @@
+"""Markdown tables of plain texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table; texts may hold any character but a line break counts as a blank."""
+    return [_line(heads), _line(["---"] * len(heads)), *(_line(row) for row in rows)]
+
+
+def code(text: str) -> str:
+    """A text as code, nothing as nothing."""
+    return f"`{text}`" if text else ""
+
+
+def page(*lines: str) -> str:
+    """Lines as the text of a file."""
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(' '.join(cell.replace('|', chr(92) + '|').split()) for cell in cells)} |"
