@@ -1,0 +1,1 @@
+"""How people and Jenkins drive the pipeline: the `postgres-etl` command."""

@@ -1,0 +1,142 @@
+"""An observer of a deployment: looks at executions, Jobs, dumps and queues, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from etl_runtime.contract import DUMP_FILENAME, ContractError, DumpPrefix, Env, LoadBucket, execution_name
+
+from etl_cli.aws import AWS_ERRORS, Account, error_code
+from etl_cli.dumps import Dumps
+from etl_cli.ending import CommandError
+from etl_cli.events import Stage
+from etl_cli.queues import depth
+from etl_cli.stack_outputs import Deployment, StackOutputs
+from etl_cli.standing import RunStanding, Standing, Work
+from etl_cli.state_machine import StateMachine
+from etl_cli.transform_jobs import KUBERNETES_ERRORS, TransformJob, TransformJobs, kubernetes_error
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True, kw_only=True)
+class Observer:
+    """Looks at a deployment without changing it; what it may not see, it notes and leaves out.
+
+    Attributes:
+        deployment: what is deployed.
+        profiles: AWS profile by the stage whose stack it is for; None for the environment's credentials.
+        open_jobs: makes the reader of a namespace's Jobs.
+    """
+
+    deployment: Deployment
+    profiles: Mapping[Stage, str | None]
+    open_jobs: Callable[[str], TransformJobs]
+    _accounts: dict[Stage, Account] = field(default_factory=dict[Stage, Account], init=False)
+    _standing: Standing = field(default_factory=Standing, init=False)
+
+    def look(self, wanted: str | None, environment: str | None, most: int) -> Standing:
+        """See how things stand.
+
+        Args:
+            wanted: one run by its name; None for the latest ones.
+            environment: only runs for this environment; None for all.
+            most: how many runs.
+        """
+        runs: dict[str, RunStanding] = {}
+        for stage in (Stage.EXTRACT, Stage.LOAD):
+            self._executions(runs, stage, wanted, most)
+        self._jobs(runs, wanted)
+        latest = sorted(runs.values(), key=lambda run: max(work.started_at for work in run.work.values()), reverse=True)
+        chosen = [run for run in latest if environment in (None, run.environment)][:most]
+        for run in chosen:
+            self._dumps(run)
+        self._standing.runs = chosen
+        self._queues()
+        return self._standing
+
+    def _try(self, what: str, look: Callable[[], _T]) -> _T | None:
+        try:
+            return look()
+        except AWS_ERRORS as error:
+            self._standing.unseen.append(f"{what}: {error_code(error)}")
+        except KUBERNETES_ERRORS as error:
+            self._standing.unseen.append(f"{what}: {kubernetes_error(error)}")
+        except CommandError as error:
+            self._standing.unseen.append(f"{what}: {error}")
+        return None
+
+    def _account(self, stage: Stage) -> Account:
+        if stage not in self._accounts:
+            self._accounts[stage] = Account(self.profiles.get(stage), self.deployment.of(stage).text("region"))
+        return self._accounts[stage]
+
+    def _outputs(self, stage: Stage) -> StackOutputs | None:
+        return self.deployment.load if stage is Stage.LOAD else self.deployment.extract
+
+    def _executions(self, runs: dict[str, RunStanding], stage: Stage, wanted: str | None, most: int) -> None:
+        outputs = self._outputs(stage)
+        arn = outputs and outputs.optional_text(f"{stage}_state_machine_arn")
+        if not arn:
+            return
+        machine = StateMachine(self._account(stage), arn)
+        names = [wanted] if wanted else self._try(f"executions of the {stage}", lambda: machine.latest(most)) or []
+        for name in names:
+            execution = self._try(f"the {stage} of {name}", lambda name=name: machine.find(name))
+            if execution is None:
+                continue
+            run = runs.setdefault(name, RunStanding(name))
+            run.environment = run.environment or _environment(execution.input)
+            run.work[stage] = Work(
+                execution.state, execution.started_at, execution.ended_at, execution.reason, execution.arn
+            )
+
+    def _jobs(self, runs: dict[str, RunStanding], wanted: str | None) -> None:
+        namespace = self.deployment.extract and self.deployment.extract.optional_text("transform_namespace")
+        if not namespace:
+            return
+
+        def look() -> list[TransformJob]:
+            jobs = self.open_jobs(namespace)
+            return jobs.of_execution(wanted) if wanted else jobs.all()
+
+        for job in self._try("transform Jobs", look) or []:
+            try:
+                name = execution_name(job.execution_id)
+            except ContractError:
+                continue
+            run = runs.setdefault(name, RunStanding(name))
+            run.work[Stage.TRANSFORM] = Work(job.state, job.created_at, job.ended_at, job.reason, job.name)
+
+    def _dumps(self, run: RunStanding) -> None:
+        try:
+            prefix = DumpPrefix(run.environment, run.execution_name, DUMP_FILENAME)
+        except ContractError:
+            return
+        extract = self.deployment.extract
+        bucket = extract and extract.optional_text("extract_bucket")
+        if bucket:
+            raw = Dumps(self._account(Stage.EXTRACT), LoadBucket(bucket, ""), "raw")
+            run.raw = self._try(f"the raw dump of {run.execution_name}", lambda: raw.find(prefix))
+        account = self._account(Stage.LOAD if self.deployment.load else Stage.EXTRACT)
+        run.clean = self._try(
+            f"the clean dump of {run.execution_name}",
+            lambda: Dumps(account, self.deployment.load_bucket(run.environment), "clean").find(prefix),
+        )
+
+    def _queues(self) -> None:
+        extract = self.deployment.extract
+        for attribute, output in (("queue", "dump_queue_url"), ("dead_letters", "dead_letter_queue_url")):
+            url = extract and extract.optional_text(output)
+            if url:
+                found = self._try(output, lambda url=url: depth(self._account(Stage.EXTRACT), url))
+                setattr(self._standing, attribute, found)
+
+
+def _environment(document: Any) -> str:
+    """The load environment that an execution's input names: itself, or as the first part of LOAD_FILENAME."""
+    if not isinstance(document, dict):
+        return ""
+    return str(document.get(Env.LOAD_ENVIRONMENT) or str(document.get(Env.LOAD_FILENAME, "")).partition("/")[0])

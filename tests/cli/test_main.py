@@ -1,0 +1,70 @@
+"""The command as a person first meets it: help that teaches, completion, the same by every door."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from etl_cli import run_command
+from etl_cli.main import app
+
+from .conftest import Aws
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"})
+    assert result.exit_code in (0, 2), result.output
+    return result.output
+
+
+def test_without_arguments_it_shows_its_commands() -> None:
+    shown = invoke()
+    assert [name for name in ("run", "status", "demo") if f"│ {name}" in shown] == ["run", "status", "demo"]
+    assert "postgres-etl demo" in shown
+
+
+@pytest.mark.parametrize("command", ["run", "status", "demo"])
+def test_the_help_of_every_command_has_examples(command: str) -> None:
+    shown = invoke(command, "--help")
+    assert "Examples" in shown
+    assert f"postgres-etl {command}" in shown
+
+
+def test_the_help_of_run_says_what_every_exit_status_means() -> None:
+    shown = " ".join(invoke("run", "--help").split())
+    assert "0 done, 1 the work failed, 2 refused (nothing was started), 3 took too long, 4 interrupted" in shown
+
+
+def test_help_loads_neither_aws_nor_kubernetes_nor_the_stand_in() -> None:
+    code = (
+        "import sys; from etl_cli.main import app; "
+        "sys.exit(any(name in sys.modules for name in ('boto3', 'kubernetes', 'psycopg', 'moto', 'pulumi')))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode
+        == 0
+    )
+
+
+def test_it_runs_as_a_module_too() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "etl_cli", "run", "prod", "--outputs", "/dev/null"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert (shown.returncode, shown.stderr) == (
+        2,
+        "postgres-etl: /dev/null is not a JSON object: write it with `pulumi stack output --json > /dev/null`\n",
+    )
+
+
+def test_completion_offers_the_environments_that_may_be_loaded(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_command._known_environments("") == []
+    monkeypatch.setenv("POSTGRES_ETL_OUTPUTS", str(aws.outputs_file))
+    assert run_command._known_environments("") == ["dev"]
+    assert run_command._known_environments("p") == []
