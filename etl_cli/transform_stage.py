@@ -78,13 +78,15 @@ class TransformStage:
             found = self.jobs.of_execution(self.prefix.execution_name)
         except KUBERNETES_ERRORS as error:
             # The dump itself tells whether the work was done, whatever becomes of the Job and its cluster.
-            return self._released() or self._sight.lost(kubernetes_error(error))
+            seen, is_absent = self._look_for_clean()
+            return seen + (self._sight.lost(kubernetes_error(error)) if is_absent else [])
         events = self._sight.seen()
         if len(found) > 1:
             names = ", ".join(job.name for job in found)
             return [*events, self._end(State.FAILED, f"{len(found)} Jobs claim this execution: {names}")]
         if not found:
-            return events + (self._released() or self._absent())
+            seen, is_absent = self._look_for_clean()
+            return events + seen + (self._without_job() if is_absent else [])
         job = found[0]
         if self._job is None:
             events.append(
@@ -128,36 +130,35 @@ class TransformStage:
         self._told = said[-1]
         return [said[-1]]
 
-    def _released(self) -> list[Event]:
-        """The good end, if there is a clean manifest."""
+    def _look_for_clean(self) -> tuple[list[Event], bool]:
+        """The good end if there is a clean manifest; and whether there surely is none, so that other ends count."""
         try:
             manifest = self.clean.find(self.prefix)
         except AWS_ERRORS as error:
             self.clean.account.learn_from(error)
-            return self._sight_of_dumps.lost(error_code(error))
+            return self._sight_of_dumps.lost(error_code(error)), False
         except CommandError as error:
-            return [self._end(State.FAILED, str(error))]
+            return [self._end(State.FAILED, str(error))], False
         if manifest is None:
-            return self._sight_of_dumps.seen()
-        ended_at = self._job.ended_at if self._job else None
-        return [
-            Ended(
-                at=self.clock.now(),
-                stage=self.stage,
-                state=State.SUCCEEDED,
-                totals=totals_of(manifest),
-                until=ended_at,
-            )
-        ]
+            return self._sight_of_dumps.seen(), True
+        ended = Ended(
+            at=self.clock.now(),
+            stage=self.stage,
+            state=State.SUCCEEDED,
+            totals=totals_of(manifest),
+            until=self._job.ended_at if self._job else None,
+        )
+        return [ended], False
 
     def _verdict(self, job: TransformJob) -> list[Event]:
         if job.state is State.SUCCEEDED:
+            seen, is_absent = self._look_for_clean()
             missing = f"Job {job.name} completed, but {self.clean.absence(self.prefix)}"
-            return self._released() or self._unless_settling(missing)
+            return seen + (self._unless_settling(missing) if is_absent else [])
         reason = f"Job {job.name} failed" + (f" ({job.reason})" if job.reason else "")
         return [self._end(job.state, self._failure.error if self._failure else reason)]
 
-    def _absent(self) -> list[Event]:
+    def _without_job(self) -> list[Event]:
         if self._job is not None:
             missing = f"Job {self._job.name} is gone, and {self.clean.absence(self.prefix)}"
             return self._unless_settling(missing)

@@ -34,9 +34,14 @@ _SHORT = 30
 
 
 def print_end_report(console: Console, findings: Findings) -> None:
-    """Print all of it."""
+    """Print all of it; in a file without the blanks that fill a terminal's lines."""
     for part in _parts(findings):
-        console.print(part)
+        if console.is_terminal:
+            console.print(part)
+            continue
+        with console.capture() as captured:
+            console.print(part)
+        console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def _parts(findings: Findings) -> Iterator[RenderableType]:

@@ -76,7 +76,7 @@ def printed(findings: Findings, width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False, _environ={})
     print_end_report(console, findings)
     assert isinstance(console.file, io.StringIO)
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+    return console.file.getvalue().splitlines()
 
 
 def test_the_report_says_what_was_deployed_ran_was_scrubbed_and_was_not(findings: Findings) -> None:

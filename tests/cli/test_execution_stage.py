@@ -151,8 +151,8 @@ def test_a_failure_is_told_in_the_words_of_the_program(aws: Aws, clock: SteppedC
 
     def fail() -> None:
         said = {"program": "pg_dump", "execution_id": f"arn:aws:states:x:{NAME}"}
-        aws.log("pg_dump", event="failed", error="somebody else's", exit_code=65, execution_id="arn:x:dev-12")
         aws.log("pg_dump", event="failed", error="no space: /scratch has 1 MiB free", exit_code=73, **said)
+        aws.log("pg_dump", event="failed", error="somebody else's", exit_code=65, execution_id="arn:x:dev-12")
         aws.end(EXTRACT, NAME, "FAILED", error="Extract.Failed", cause="see the log")
 
     clock.turns = [fail]
@@ -321,6 +321,61 @@ def test_throttling_and_a_lost_network_are_borne_with(
     ]
 
 
+def test_patience_begins_anew_each_time_it_can_be_seen(
+    aws: Aws, clock: SteppedClock, pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(aws, clock, pace)
+    aws.put_manifest(manifest(NAME))
+
+    def break_down() -> None:
+        _failing(watch, "describe_execution", [_aws_error("ThrottlingException")] * 3, monkeypatch)
+
+    # Blind for 3 seconds of 4, many times over: never for the 5 at a stretch that would end it.
+    clock.turns = [*[break_down, *[lambda: None] * 3] * 4, lambda: aws.end(EXTRACT, NAME, "SUCCEEDED")]
+    assert watch.run() is ExitStatus.DONE
+
+
+def test_an_execution_that_waits_for_a_redrive_has_not_ended(aws: Aws, clock: SteppedClock, pace: Pace) -> None:
+    watch = Watch(aws, clock, pace)
+    aws.put_manifest(manifest(NAME))
+    clock.turns = [
+        lambda: aws.end(EXTRACT, NAME, "PENDING_REDRIVE"),
+        lambda: None,
+        lambda: aws.end(EXTRACT, NAME, "SUCCEEDED"),
+    ]
+    assert watch.run() is ExitStatus.DONE
+
+
+def test_an_execution_that_is_shown_late_is_followed_with_its_log(
+    aws: Aws, clock: SteppedClock, pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(aws, clock, pace)
+    _failing(watch, "describe_execution", [_aws_error("ExecutionDoesNotExist")] * 3, monkeypatch)
+
+    def fail() -> None:
+        aws.log("pg_dump", event="failed", error="the reason", exit_code=65, execution_id=f"x:{NAME}")
+        aws.end(EXTRACT, NAME, "FAILED")
+
+    clock.turns = [lambda: None, fail]
+    assert watch.run() is ExitStatus.WORK_FAILED
+    assert watch.state.error == "the reason"
+    assert watch.said()[1] == "cannot be watched just now (the execution is not shown yet); still trying"
+
+
+def test_every_page_of_the_log_is_read(
+    aws: Aws, clock: SteppedClock, pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(aws, clock, pace)
+    first = {"events": [{"eventId": "1", "timestamp": 1, "message": "not JSON"}], "nextToken": "more"}
+    message = json.dumps({"event": "failed", "error": "on the second page", "execution_id": f"x:{NAME}"})
+    second = {"events": [{"eventId": "2", "timestamp": 2, "message": message}]}
+    pages = {None: first, "more": second}
+    monkeypatch.setattr(watch.account.logs, "filter_log_events", lambda **how: pages[how.get("nextToken")])
+    clock.turns = [lambda: aws.end(EXTRACT, NAME, "FAILED")]
+    assert watch.run() is ExitStatus.WORK_FAILED
+    assert watch.state.error == "on the second page"
+
+
 def test_what_cannot_be_seen_for_long_ends_as_unknown_and_never_as_success(
     aws: Aws, clock: SteppedClock, pace: Pace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,6 +436,13 @@ def test_an_interrupt_may_leave_the_execution_running(aws: Aws, clock: SteppedCl
     assert watch.run() is ExitStatus.ABORTED
     assert watch.state.error == "no longer watched; execution dev-1 goes on"
     assert aws.clients["stepfunctions"].describe_execution(executionArn=watch.state.work)["status"] == "RUNNING"
+
+
+def test_an_interrupt_before_the_start_has_nothing_to_stop(aws: Aws, clock: SteppedClock, pace: Pace) -> None:
+    watch = Watch(aws, clock, pace)
+    watch.account.step_functions.meta.events.register("before-call.sfn.StartExecution", lambda **_: _interrupt())
+    assert watch.run() is ExitStatus.ABORTED
+    assert watch.state.error == "interrupted before it was started"
 
 
 def test_an_interrupt_that_cannot_stop_the_execution_says_so(

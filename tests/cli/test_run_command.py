@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from etl_runtime.contract import LoadBucket
+from typer.testing import CliRunner, Result
 
 from etl_cli import run_command
+from etl_cli.events import Stage
+from etl_cli.execution_stage import ExecutionStage
 from etl_cli.main import app
+from etl_cli.run_request import RunRequest
+from etl_cli.stack_outputs import Deployment
+from etl_cli.transform_stage import TransformStage
 
 from .conftest import ACCOUNT, REGION, Aws, Cluster, SteppedClock, manifest
 
@@ -160,6 +165,25 @@ def test_a_dump_that_no_job_takes_is_told_with_the_depth_of_the_dead_letter_queu
         "never dispatched: no Job in 2 min 0 s; look at the dead-letter queue (it holds 1) and at the dispatcher's log"
         in result.stdout
     )
+
+
+def test_each_bucket_must_be_owned_by_its_own_account(aws: Aws, cluster: Cluster, clock: SteppedClock) -> None:
+    outputs = aws.outputs_file
+    request = RunRequest(
+        environment="dev",
+        execution_name=NAME,
+        stages=tuple(Stage),
+        deployment=Deployment.read(outputs, outputs),
+        kubeconfig=cluster.kubeconfig,
+    )
+    extract, transform, load = request.conductor(request.pipeline, [], clock).stages
+    assert isinstance(extract, ExecutionStage)
+    assert isinstance(transform, TransformStage)
+    assert isinstance(load, ExecutionStage)
+    raw, clean = LoadBucket("raw-dumps", ACCOUNT), LoadBucket("dev-dumps", ACCOUNT)
+    assert (extract.dumps.bucket, extract.dumps.stage) == (raw, "raw")
+    assert (transform.raw.bucket, transform.clean.bucket) == (raw, clean)
+    assert (load.dumps.bucket, load.dumps.stage) == (clean, "clean")
 
 
 REFUSED = [

@@ -7,8 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from etl_cli.main import app
 

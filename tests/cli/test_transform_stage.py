@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from etl_runtime.contract import DumpPrefix, LoadBucket
 
 from etl_cli.aws import Account
@@ -27,7 +28,7 @@ class Watch:
     """The transform under a conductor, and all that it said. The raw dump is there, as after an extract."""
 
     def __init__(self, aws: Aws, cluster: Cluster, clock: SteppedClock, pace: Pace, letters: int | None = 0) -> None:
-        account = Account(None, REGION)
+        self.account = account = Account(None, REGION)
         aws.put_manifest(manifest(NAME))
         self.events: list[Event] = []
         self.pipeline = Pipeline.of("dev", NAME, [Stage.TRANSFORM])
@@ -216,6 +217,31 @@ def test_a_cluster_that_stays_lost_ends_as_unknown(aws: Aws, cluster: Cluster, c
     cluster.api.fault("GET", "/jobs$", times=None, status=401)
     assert watch.run() is ExitStatus.UNKNOWN
     assert watch.state.state is State.UNKNOWN
+
+
+def test_a_manifest_that_cannot_be_asked_for_is_no_failure_of_the_job(
+    aws: Aws, cluster: Cluster, clock: SteppedClock, pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://s3")
+
+    cluster.add_job(JOB, NAME)
+    cluster.end_job(JOB, "Complete")
+    watch = Watch(aws, cluster, clock, pace)
+    clock.turns = [lambda: monkeypatch.setattr(watch.account.s3, "get_object", fail)]
+    assert watch.run() is ExitStatus.UNKNOWN
+    assert watch.state.error == (
+        "could not be watched for 5.0 s (EndpointConnectionError); it may go on: run the same command again"
+    )
+
+
+def test_only_the_end_of_a_long_log_is_asked_for(cluster: Cluster) -> None:
+    cluster.add_job(JOB, NAME)
+    for number in range(300):
+        cluster.say(JOB, event="progress", step=f"step {number}")
+    jobs = TransformJobs(NAMESPACE, cluster.kubeconfig)
+    lines = jobs.log(jobs.of_execution(NAME)[0])
+    assert [line.fields["step"] for line in lines] == [f"step {number}" for number in range(100, 300)]
 
 
 def test_an_interrupt_leaves_the_job_and_says_how_to_end_it(
