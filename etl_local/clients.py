@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,12 @@ def isolated(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@functools.cache
+def _session(region: str) -> boto3.Session:
+    """One for all clients: a session reads the description of a service, large for some, only once."""
+    return boto3.Session(_KEY, _KEY, region_name=region)
+
+
 class AwsClients:
     """Clients of one endpoint, made once a service. They may be used in several threads."""
 
@@ -60,7 +67,6 @@ class AwsClients:
         """
         self.url = url
         self.region = region
-        self._session = boto3.Session(_KEY, _KEY, region_name=region)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -68,7 +74,7 @@ class AwsClients:
         """The client of one service."""
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = self._session.client(
+                self._clients[service] = _session(self.region).client(
                     service,  # type: ignore[call-overload]  # any name: the caller knows the client's type
                     endpoint_url=self.url,
                     config=Config(retries={"total_max_attempts": 1}, max_pool_connections=20, proxies={}),

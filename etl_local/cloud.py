@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from botocore.loaders import create_loader
 from moto import backends
@@ -18,6 +19,7 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.stepfunctions.parser import models as step_functions
+from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.backend.execution import Execution
 from werkzeug.serving import make_server
 
@@ -25,6 +27,7 @@ from etl_local.clients import HOST, AwsClients, isolated
 from etl_local.patching import replaced
 
 _only_one = threading.Lock()
+_EXECUTION_STOP_SECONDS: Final = 3.0
 
 
 class Cloud:
@@ -61,10 +64,11 @@ class Cloud:
             opened.callback(_only_one.release)
             opened.enter_context(_executing_state_machines())
             opened.enter_context(_remembered_lookups())
-            opened.enter_context(_faults_of_requests(self._log_file))
+            opened.enter_context(_logged("werkzeug", logging.ERROR, self._log_file))
+            opened.enter_context(_logged("moto", logging.WARNING, self._log_file))
             opened.callback(moto_api_backend.reset)
             port = opened.enter_context(_serving())
-            opened.callback(_stop_executions)
+            opened.callback(self.stop_executions)
             self.url = f"http://{HOST}:{port}"
             opened.enter_context(isolated({"MOTO_PORT": str(port)}))  # by which moto's own clients find the server
             self._clients = AwsClients(self.url, self.region)
@@ -77,6 +81,25 @@ class Cloud:
     ) -> None:
         """Stop what runs, and forget everything that was made."""
         self._opened.close()
+
+    def stop_executions(self) -> None:
+        """End the executions that still run, and wait for it: they would go on calling a server that is gone."""
+        executions = [
+            execution
+            for regions in step_functions.stepfunctions_parser_backends.values()
+            for backend in regions.values()
+            for machine in backend.state_machines
+            for execution in cast(list[Execution], machine.executions)
+            if execution.exec_status == ExecutionStatus.RUNNING
+        ]
+        for execution in executions:
+            if execution.exec_worker is not None and execution.exec_worker.env is not None:
+                execution.stop(datetime.now(UTC), error=None, cause="the stand-in is closing")
+        deadline = time.monotonic() + _EXECUTION_STOP_SECONDS
+        while any(execution.exec_status == ExecutionStatus.RUNNING for execution in executions):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
 
     def client(self, service: str) -> Any:
         """The client of one service; it may be used in several threads."""
@@ -128,31 +151,20 @@ def _remembered_lookups() -> Iterator[None]:
         yield
 
 
-def _stop_executions() -> None:
-    """End the executions that still run: their threads would go on calling a server that is gone."""
-    for regions in step_functions.stepfunctions_parser_backends.values():
-        for backend in regions.values():
-            for machine in backend.state_machines:
-                for execution in cast(list[Execution], machine.executions):
-                    if execution.exec_worker is not None and execution.exec_worker.env is not None:
-                        execution.stop(datetime.now(UTC), error=None, cause="the stand-in is closing")
-
-
 @contextlib.contextmanager
-def _faults_of_requests(log_file: Path | None) -> Iterator[None]:
-    """Keep werkzeug from telling of every request; a fault in one is told where it disturbs nobody."""
-    logger = logging.getLogger("werkzeug")
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.ERROR)
+def _logged(logger_name: str, level: int, log_file: Path | None) -> Iterator[None]:
+    """Keep a library from telling what is no fault, and let it tell of faults where it disturbs nobody."""
+    logger = logging.getLogger(logger_name)
+    before = logger.level, logger.propagate
     handler = logging.FileHandler(log_file, delay=True) if log_file else None
+    logger.setLevel(level)
     if handler is not None:
         logger.addHandler(handler)
         logger.propagate = False
     try:
         yield
     finally:
+        logger.level, logger.propagate = before
         if handler is not None:
             logger.removeHandler(handler)
             handler.close()
-        logger.setLevel(level)
-        logger.propagate = propagate

@@ -37,6 +37,7 @@ _SETTINGS: Final = {
     "max_wal_size": "2GB",
     "max_connections": "60",
     "shared_buffers": "128MB",
+    "dynamic_shared_memory_type": "mmap",  # in the data directory: /dev/shm would keep what a killed server had
     "log_checkpoints": "off",
     "log_statement": "none",
     "log_min_error_statement": "panic",  # a statement may quote a row's values
@@ -76,7 +77,7 @@ class ClusterTemplate:
             "initdb",
             *("-D", str(directory), "-U", SUPERUSER, f"--pwfile={password_file}"),
             *("--auth-host=scram-sha-256", "--auth-local=reject", "--encoding=UTF8", "--locale=C.UTF-8"),
-            *("--no-sync", "--no-instructions"),
+            *("--no-sync", "--no-instructions", "--wal-segsize=4"),
         ]
         try:
             with ChildProcess(argv, program_environment(launchers), on_line=lines.append) as initdb:

@@ -6,6 +6,7 @@ Each patch closes one hole, and has a test that fails once moto closes it itself
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -141,6 +142,7 @@ def _task_outcomes() -> Iterator[None]:
     original = StateTaskServiceEcs._eval_sync
 
     def eval_sync(self: StateTaskServiceEcs, env: Any, sync_resolver: _SyncedTask, **rest: Any) -> Any:
+        rest["callback_endpoint"] = None  # no task token comes back from `.sync`, and waiting for one fails on a stop
         try:
             return original(self, env=env, sync_resolver=sync_resolver, **rest)
         finally:
@@ -182,10 +184,12 @@ def _memory_of_tasks() -> Iterator[None]:
     original = EC2ContainerServiceBackend._calculate_task_resource_requirements
 
     def requirements(task_definition: TaskDefinition) -> dict[str, Any]:
-        for container in task_definition.container_definitions:
-            if not {"memory", "memoryReservation"} & container.keys():
-                container["memory"] = int(task_definition.memory or 0)
-        return original(task_definition)
+        complete = copy.copy(task_definition)
+        complete.container_definitions = [
+            {"memory": int(task_definition.memory or 0), **container}
+            for container in task_definition.container_definitions
+        ]
+        return original(complete)
 
     with replaced(EC2ContainerServiceBackend, "_calculate_task_resource_requirements", staticmethod(requirements)):
         yield

@@ -94,11 +94,16 @@ class PostgresInstallation:
             directory: an existing directory with search permission for others, all the way down from the root.
 
         Raises:
-            PostgresMissingError: root, and the interpreter cannot be named in a script's first line.
+            PostgresMissingError: for root, the directory cannot be reached by an ordinary user, or its path cannot
+                stand in a script's first line.
         """
+        as_root = os.geteuid() == 0
+        if as_root and not _searchable(directory):
+            raise PostgresMissingError(
+                f"{directory} is closed to the ordinary user that a server runs as: set TMPDIR to an open directory"
+            )
         launchers = directory / "bin"
         launchers.mkdir()
-        as_root = os.geteuid() == 0
         installation = self._copied_to(directory) if as_root and not _searchable(self.prefix) else self
         for program in sorted((installation.prefix / "bin").iterdir()):
             if as_root and program.name in _SERVER_PROGRAMS:

@@ -37,7 +37,8 @@ class Registration:
         inputs: its resolved inputs, keys in Pulumi's camelCase; secrets stand there in the clear.
         secrets: the inputs that are secret, or hold one at whatever depth.
         parent: the parent's URN, "" at the top of the stack.
-        provider: the logical name of its provider, "" for a component.
+        custom: whether a provider makes it; a component only holds others.
+        provider: the logical name of the provider that the program gave it, "" if it gave none.
         depends_on: URNs that it waits for although no input comes from them, sorted.
         aliases: its former identities.
         options: the other options that are set, named as `pulumi.ResourceOptions` names them in camelCase.
@@ -49,6 +50,7 @@ class Registration:
     inputs: dict[str, Any]
     secrets: frozenset[str]
     parent: str
+    custom: bool
     provider: str
     depends_on: tuple[str, ...]
     aliases: tuple[Alias, ...]
@@ -80,6 +82,7 @@ class Registration:
             inputs=inputs,
             secrets=secrets,
             parent="" if _type_of(request.parent) == "pulumi:pulumi:Stack" else request.parent,
+            custom=request.custom,
             provider=request.provider.rpartition("::")[0].rpartition("::")[2],
             depends_on=tuple(sorted(set(request.dependencies) - through_inputs)),
             aliases=tuple(_alias(alias) for alias in request.aliases),

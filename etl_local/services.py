@@ -58,6 +58,7 @@ class Services:
             local_tasks = LocalTasks(around, self._on_event)
             opened.enter_context(bridged(local_tasks))
             opened.callback(local_tasks.close)
+            opened.callback(self._cloud.stop_executions)  # before their tasks, or they would answer for the failure
             self._opened = opened.pop_all()
         return self
 

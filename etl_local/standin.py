@@ -33,8 +33,11 @@ class StandIn:
     However it is left, by the end of the block, an exception, Ctrl-C or SIGTERM, at any moment of its start-up too,
     every process that it started is ended and its directory removed; a caretaker does that for one that was killed.
 
+    In its directory are the logs: `cloud.log` (faults of AWS's stand-in), `deployment.log`, `source.log`, `target.log`,
+    `tasks/<task>.log` and `pods/logs/<pod>.log`.
+
     Attributes:
-        directory: where everything is written, logs included, once entered.
+        directory: where everything is written, once entered.
         outputs: the stack's outputs, once entered.
         source_dsn: the database to dump, as its owner; a user's own as it was given.
         target_dsn: the database that is replaced, as the role that loads it.

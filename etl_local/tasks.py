@@ -2,7 +2,7 @@
 
 A program gets exactly the variables of its container definition, of the RunTask override and of the definition's
 secrets, and beside them what a container has anyway: `PATH` (the Postgres programs first), `HOME` and `TMPDIR` in a
-directory of its own, `PYTHONPATH` of the image, and the variables by which AWS SDKs find their endpoint and
+directory of its own, what the image sets for Python, and the variables by which AWS SDKs find their endpoint and
 credentials. Nothing of the stand-in's own environment is inherited. The container's own file system does not exist:
 each mount point is a new directory, and a variable that names a mount point or a path below it is rewritten to that.
 """

@@ -95,5 +95,6 @@ class DispatchMetrics:
 
         # The kubelet probes the pod's address, not its loopback.
         server = make_server("0.0.0.0", port, answer, server_class=_Server, handler_class=_QuietHandler)  # noqa: S104
-        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        # It looks for the end of the program as often as this.
+        threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
         return server

@@ -22,6 +22,7 @@ from etl_runtime.contract import (
     ContractError,
     CreatedObject,
     DumpPrefix,
+    ExitCode,
     created_objects,
     source_annotation,
 )
@@ -105,6 +106,8 @@ class Dispatcher:
             if not self._message(message):
                 for left in messages[position + 1 :]:
                     self._show_again(left, 60)
+                # Each receive counts towards the dead letters, even of what only has to wait.
+                self._pause(60)
                 return
 
     def _message(self, message: MessageTypeDef) -> bool:
@@ -197,18 +200,29 @@ def dispatch(environ: Mapping[str, str]) -> None:
     metrics = DispatchMetrics()
     dispatcher = Dispatcher(settings, Jobs(settings.namespace, settings.job_template), metrics)
     server = metrics.serve(settings.metrics_port)
-    worker = threading.Thread(target=dispatcher.serve, name="dispatch", daemon=True)
+    broken: list[Exception] = []
+
+    def serve() -> None:
+        try:
+            dispatcher.serve()
+        except Exception as error:
+            broken.append(error)
+
+    worker = threading.Thread(target=serve, name="dispatch", daemon=True)
     logger().info("started", stage="dispatch", namespace=settings.namespace, max_active=settings.max_active)
     worker.start()
     try:
         while worker.is_alive():
             worker.join(1)
+        if broken:
+            raise Fault(ExitCode.SOFTWARE, f"the dispatcher's loop ended ({type(broken[0]).__name__})")
     except Terminated:
         dispatcher.stopping.set()
         worker.join(WAIT_SECONDS + 5)
         logger().info("stopped")
     finally:
         server.shutdown()
+        server.server_close()
 
 
 if __name__ == "__main__":

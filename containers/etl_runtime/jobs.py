@@ -71,7 +71,7 @@ def read_template(path: Path) -> dict[str, Any]:
         containers = template["spec"]["template"]["spec"]["containers"]
         if template["kind"] != "Job" or [c["name"] for c in containers] != [TRANSFORM_CONTAINER]:
             raise KeyError
-    except (yaml.YAMLError, KeyError, TypeError):
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
         raise Fault(ExitCode.CONFIG, f"{path} is not a Job with one container named {TRANSFORM_CONTAINER}") from None
     return template
 

@@ -19,7 +19,16 @@ from etl_runtime.contract import PG_DUMP_CONTAINER, ExitCode
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import Manifest, read_manifest
 from etl_runtime.objects import Bucket
-from etl_runtime.postgres import Access, Connection, check_client, run_tool, tool, tool_fault
+from etl_runtime.postgres import (
+    Access,
+    Connection,
+    check_client,
+    clean_environment,
+    lost_connections,
+    run_tool,
+    tool,
+    tool_fault,
+)
 from etl_runtime.postgres_errors import error_text
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
@@ -36,23 +45,30 @@ def _now() -> str:
 def compression(wanted: str, client_major: int) -> str:
     """The value for pg_dump's --compress: the codec asked for, or for `auto` the best that this client has.
 
-    A client says that it lacks a codec before it looks for a server, so asking costs milliseconds.
+    Raises:
+        Fault: CONFIG when the client lacks the codec asked for.
     """
     if client_major < 16:
+        if wanted in ("zstd", "lz4"):
+            raise Fault(ExitCode.CONFIG, f"DUMP_COMPRESSION is {wanted}, which pg_dump {client_major} has not")
         return "1" if wanted != "none" else "0"
-    if wanted != "auto":
-        return _LEVELS[wanted]
-    for codec in ("zstd", "lz4"):
-        asked = subprocess.run(
-            [tool("pg_dump"), "--format=directory", "--file=/dev/null/none", f"--compress={codec}", "--dbname="],
-            env={"PGHOST": "/dev/null", "PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if "not support compression" not in asked.stderr:
-            return _LEVELS[codec]
-    return _LEVELS["gzip"]
+    if wanted == "auto":
+        return _LEVELS[next(filter(_has_codec, ("zstd", "lz4")), "gzip")]
+    if not _has_codec(wanted):
+        raise Fault(ExitCode.CONFIG, f"DUMP_COMPRESSION is {wanted}, which this pg_dump was built without")
+    return _LEVELS[wanted]
+
+
+def _has_codec(codec: str) -> bool:
+    """Whether this pg_dump was built with it. It says so before it looks for a server, so asking costs milliseconds."""
+    asked = subprocess.run(
+        [tool("pg_dump"), "--format=directory", "--file=/dev/null/none", f"--compress={codec}", "--dbname="],
+        env=clean_environment({"PGHOST": "/dev/null"}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "not support compression" not in asked.stderr
 
 
 def arguments(settings: ExtractSettings, directory: Path, codec: str, snapshot: str, client_major: int) -> list[str]:
@@ -138,8 +154,8 @@ def extract(environ: Mapping[str, str]) -> None:
     if already_done(bucket, settings):
         log.info("finished", already_done=True, bytes=0, rows=0, tables=0, seconds=0.0)
         return
-    access = Access.open(settings.database, settings.region)
-    with access.connect() as connection:
+    access = Access(settings.database, settings.region)
+    with lost_connections(), access.connect() as connection:
         try:
             snapshot = Snapshot(connection)
         except psycopg.Error as error:
@@ -177,7 +193,9 @@ def extract(environ: Mapping[str, str]) -> None:
     if bucket.write_manifest(settings.prefix.manifest_key, manifest.text()) is None and not already_done(
         bucket, settings
     ):
-        raise Fault(ExitCode.DATA, f"{settings.prefix} got another manifest while this dump was made")
+        raise Fault(
+            ExitCode.TRANSIENT, f"the manifest of {settings.prefix} was not taken, and there is none; run it again"
+        )
     log.info(
         "finished",
         bytes=manifest.bytes,

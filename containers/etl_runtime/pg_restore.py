@@ -21,7 +21,16 @@ from etl_runtime.data_file import DataFileReader
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile, Manifest, read_manifest, sha256
 from etl_runtime.objects import Bucket
-from etl_runtime.postgres import Access, Connection, check_client, clean_environment, run_tool, tool, tool_fault
+from etl_runtime.postgres import (
+    Access,
+    Connection,
+    check_client,
+    clean_environment,
+    lost_connections,
+    run_tool,
+    tool,
+    tool_fault,
+)
 from etl_runtime.postgres_errors import error_text
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
@@ -85,9 +94,8 @@ class Load:
         check_target(settings)
         log.info("started", stage="load", prefix=str(settings.prefix))
         manifest, manifest_sha256 = open_dump(self.bucket, settings)
-        access = Access.open(settings.database, settings.region)
-        target = TargetDatabase(access, settings.execution_id)
-        with target.locked() as connection:
+        target = TargetDatabase(Access(settings.database, settings.region), settings.execution_id)
+        with lost_connections(), target.locked() as connection:
             if target.is_loaded(connection):
                 log.info("finished", already_done=True, bytes=0, rows=0, tables=0, seconds=self._seconds())
                 return
@@ -209,13 +217,15 @@ class Load:
         ]
         done = subprocess.run(
             [*argv, *(f"--file={script}" for script in scripts)],
-            env=clean_environment(target.access.tool_environment(target.load)),
+            env=clean_environment(target.access.tool_environment(target.load) | {"PGCLIENTENCODING": "UTF8"}),
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode != 0:
-            raise Fault(ExitCode.DATA, f"post-load script stopped: {script_error(done.stderr, scripts)}")
+            # psql ends with 2 when its connection is gone: https://www.postgresql.org/docs/current/app-psql.html
+            code = ExitCode.TRANSIENT if done.returncode == 2 else ExitCode.DATA
+            raise Fault(code, f"post-load script stopped: {script_error(done.stderr, scripts)}")
 
 
 def load(environ: Mapping[str, str]) -> None:

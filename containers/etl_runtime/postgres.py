@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,24 +29,30 @@ CLIENT_FLOOR = {14: 23, 15: 18, 16: 14, 17: 10, 18: 4}
 """Oldest minor release of each major whose pg_dump may read a server that it need not trust (CVE-2026-6477).
 
 The images are held to a later floor, at their build, for psql's sake (CVE-2026-18408)."""
+_NO_LIMITS = (
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN"
+    " ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_session_timeout',"
+    " 'idle_in_transaction_session_timeout')"
+)
+"""A snapshot or a lock is held for as long as a tool needs, whatever a role's limits are; pg_dump lifts its own too."""
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 _STOP_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A database and what authenticates to it now: the password, or an IAM token that lives 15 minutes."""
+    """A database and what authenticates to it: the password of the settings, or a token that the task's role signs."""
 
     database: Database
-    password: str | None
+    region: str
 
-    @classmethod
-    def open(cls, database: Database, region: str) -> Access:
-        """Take the password of the settings, or have a token signed by the task's role."""
+    @property
+    def password(self) -> str | None:
+        """What authenticates now. A token is good for 15 minutes, less than a load takes; so each use has its own."""
+        database = self.database
         if database.authentication == "secret":
-            return cls(database, database.password)
-        token = database_token(region, database.host, database.port, database.user)
-        return cls(database, token)
+            return database.password
+        return database_token(self.region, database.host, database.port, database.user)
 
     def connect(self, name: str | None = None, *, autocommit: bool = True) -> Connection:
         """Connect to the database, or to another (`name`) of the same server.
@@ -56,7 +63,7 @@ class Access:
         database = self.database
         options: dict[str, Any] = {"sslrootcert": database.sslrootcert} if database.sslmode == "verify-full" else {}
         try:
-            return psycopg.connect(
+            connection = psycopg.connect(
                 host=database.host,
                 port=database.port,
                 dbname=name or database.name,
@@ -68,6 +75,8 @@ class Access:
                 autocommit=autocommit,
                 **options,
             )
+            connection.execute(_NO_LIMITS)
+            return connection
         except psycopg.OperationalError as error:
             raise self._refusal(error, name or database.name) from None
 
@@ -76,7 +85,7 @@ class Access:
         text = str(error)
         if "authentication failed" in text or "no pg_hba.conf entry" in text:
             return Fault(ExitCode.CONFIG, f"{place} refuses user {self.database.user}: check the credentials")
-        if "does not exist" in text:
+        if re.search(r"does not exist|not permitted to log in|permission denied", text):
             return Fault(ExitCode.CONFIG, f"{place}: {error_text(error)}")
         if "certificate" in text or "SSL" in text:
             return Fault(
@@ -98,9 +107,24 @@ class Access:
         }
         if database.sslmode == "verify-full":
             variables["PGSSLROOTCERT"] = database.sslrootcert
-        if self.password is not None:
-            variables["PGPASSWORD"] = self.password
+        if (password := self.password) is not None:
+            variables["PGPASSWORD"] = password
         return variables
+
+
+@contextmanager
+def lost_connections() -> Generator[None]:
+    """Give a database that goes away in the middle of the work the exit code that it deserves.
+
+    Raises:
+        Fault: TRANSIENT in place of the driver's error; NO_SPACE where the server's disk is full.
+    """
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        full = isinstance(error, psycopg.errors.DiskFull)
+        code = ExitCode.NO_SPACE if full else ExitCode.TRANSIENT
+        raise Fault(code, f"the database did not go on: {error_text(error)}") from None
 
 
 def tool(name: str) -> str:
@@ -208,7 +232,9 @@ def tool_fault(name: str, status: int, stderr: str) -> Fault:
     if "No space left" in stderr:
         code = ExitCode.NO_SPACE
     elif re.search(
-        r"lock timeout|conflict with recovery|closed the connection|terminating connection|could not connect|deadlock",
+        # pg_dump makes its --lock-wait-timeout a statement_timeout.
+        r"(?:lock|statement) timeout|conflict with recovery|closed the connection|terminating connection"
+        r"|could not connect|deadlock",
         stderr,
     ):
         code = ExitCode.TRANSIENT

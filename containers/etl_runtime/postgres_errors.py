@@ -34,6 +34,7 @@ _CATALOG_FORMS = re.compile(
     | (?:integer|smallint|bigint|interval|timestamp|date)\ out\ of\ range | division\ by\ zero
     | numeric\ field\ overflow
     | canceling\ statement\ due\ to\ .* | terminating\ connection\ due\ to\ .* | server\ closed\ the\ connection.*
+    | database\ "[^"]*"\ is\ being\ accessed\ by\ other\ users
     | deadlock\ detected | could\ not\ serialize\ access.* | out\ of\ memory | out\ of\ shared\ memory
     | could\ not\ \w+\ (?:file|directory|block|to)\b.*:\ No\ space\ left\ on\ device
     | sorry,\ too\ many\ clients\ already | remaining\ connection\ slots.* | too\ many\ connections\ for\ .*
@@ -90,7 +91,7 @@ def tool_errors(stderr: str, most: int = 3) -> str:
     for text, nested in _blocks(stderr):
         copied = _COPY.match(text)
         # The first severity is the server's; a later one stands in what it quotes.
-        message = _SEVERITY.split(text, maxsplit=1)[-1]
+        message = _SEVERITY.split(text, maxsplit=1)[-1].removeprefix("query failed: ")
         safe = _CATALOG_FORMS.fullmatch(message) or (not copied and not nested and _STATEMENT_FORMS.fullmatch(message))
         if safe and message not in shown:
             shown.append(f'table "{copied[1]}": {message}' if copied else message)

@@ -56,6 +56,8 @@ def _configure_logs(program: str, environ: Mapping[str, str]) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=False,
     )
+    # What libraries log goes nowhere: psycopg, for one, quotes the server's errors.
+    logging.getLogger().addHandler(logging.NullHandler())
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(program=program)
     if Env.EXECUTION_ID in environ:

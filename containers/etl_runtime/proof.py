@@ -23,6 +23,10 @@ from etl_runtime.scratch import scratch_fault
 from etl_runtime.trusted_sql import trusted
 
 STAGE_SCHEMA = "postgres_etl_stage"
+_NOT_VALID = """
+SELECT conname FROM pg_catalog.pg_constraint
+WHERE conrelid = %s::pg_catalog.regclass AND contype IN ('c', 'n') AND NOT convalidated
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,11 @@ class StagedTable:
             connection.execute(
                 sql.SQL("CREATE UNLOGGED TABLE {} (LIKE {} {})").format(self.name, trusted(table.sql_name), including)
             )
+            # A constraint that is NOT VALID binds new rows alone; the dump's own rows may break it.
+            for (name,) in connection.execute(_NOT_VALID, [table.sql_name]).fetchall():
+                connection.execute(
+                    sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(self.name, sql.Identifier(name))
+                )
         except psycopg.Error as error:
             raise scratch_fault(f"{table.name} cannot be staged", error) from None
 

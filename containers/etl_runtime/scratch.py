@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import mkdtemp
 from types import TracebackType
 
 import psycopg
@@ -23,6 +25,8 @@ SCRUBBER = "scrubber"
 """The ordinary role that owns the restored database: a dump's code must never run as a superuser."""
 DATABASE = "scratch"
 _START_SECONDS = 60
+_LONGEST_SOCKET_DIRECTORY = 90
+"""A socket's path has 107 bytes at most, 16 of them for its name."""
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -40,6 +44,8 @@ _SETTINGS: Mapping[str, str] = {
     "autovacuum": "off",
     "jit": "off",
     "max_locks_per_transaction": "1024",
+    # Files in the data directory, gone with it; a pod has 64 MiB of shared memory.
+    "dynamic_shared_memory_type": "mmap",
     # A scan that starts elsewhere than at the first row would give the same rows in another order each time.
     "synchronize_seqscans": "off",
     "TimeZone": "UTC",
@@ -64,15 +70,17 @@ class Scratch:
     """
 
     def __init__(self, directory: Path, encoding: str) -> None:
-        # The socket lives in the data directory, which nobody else can enter.
         self._data = directory / "pg"
+        # The socket lives in the data directory, which nobody else can enter.
+        self._sockets = self._data
+        self._shortcut: Path | None = None
         self._encoding = encoding
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Scratch:
-        if len(str(self._data)) > 90:
-            raise Fault(ExitCode.CONFIG, "MOUNT_POINT is too long a path for the scratch server's socket: shorten it")
         try:
+            if len(os.fsencode(self._data)) > _LONGEST_SOCKET_DIRECTORY:
+                self._shorten()
             self._start()
         except BaseException:
             self.close()
@@ -90,6 +98,20 @@ class Scratch:
             end(self._server, signal.SIGQUIT)
             self._server = None
         shutil.rmtree(self._data, ignore_errors=True)
+        if self._shortcut is not None:
+            shutil.rmtree(self._shortcut, ignore_errors=True)
+
+    def _shorten(self) -> None:
+        """Reach the socket by a link with a short name: its path may have 107 bytes, whatever the directory's has."""
+        try:
+            self._shortcut = Path(mkdtemp(prefix="etl-", dir="/tmp"))
+        except OSError:
+            raise Fault(
+                ExitCode.CONFIG, "MOUNT_POINT is too long a path for a socket, and /tmp cannot be written"
+            ) from None
+        self._shortcut.chmod(0o711)
+        self._sockets = self._shortcut / "pg"
+        self._sockets.symlink_to(self._data)
 
     def _start(self) -> None:
         made = subprocess.run(
@@ -114,7 +136,7 @@ class Scratch:
                 ExitCode.NO_SPACE if space else ExitCode.UNAVAILABLE,
                 f"no scratch server: initdb failed ({made.returncode}): {tool_errors(made.stderr)}",
             )
-        settings = dict(_SETTINGS) | {"unix_socket_directories": str(self._data)}
+        settings = dict(_SETTINGS) | {"unix_socket_directories": str(self._sockets)}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._server = subprocess.Popen(
             [tool("postgres"), "-D", str(self._data), *arguments],
@@ -148,7 +170,7 @@ class Scratch:
     def connect(self, role: str = SCRUBBER, database: str = DATABASE) -> Connection:
         """A connection, autocommit, in the session settings that make equal values equal text."""
         connection = psycopg.connect(
-            host=str(self._data), port=5432, user=role, dbname=database, autocommit=True, connect_timeout=10
+            host=str(self._sockets), port=5432, user=role, dbname=database, autocommit=True, connect_timeout=10
         )
         connection.execute(_SESSION)
         return connection
@@ -156,7 +178,7 @@ class Scratch:
     def tool_environment(self, role: str = SCRUBBER) -> dict[str, str]:
         """The variables by which a Postgres tool reaches the database."""
         return {
-            "PGHOST": str(self._data),
+            "PGHOST": str(self._sockets),
             "PGPORT": "5432",
             "PGUSER": role,
             "PGDATABASE": DATABASE,

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
 from etl_runtime.classification import NEVER_RELEASED
+from etl_runtime.contract import ExitCode
 from etl_runtime.data_file import stem
+from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile
 from etl_runtime.postgres import run_tool, tool, tool_fault
+from etl_runtime.postgres_errors import error_text
+from etl_runtime.program import logger
 from etl_runtime.raw_dump import RawDump
-from etl_runtime.scratch import Scratch
-from etl_runtime.toc import TOC_NAME, TocEntry
+from etl_runtime.scratch import ADMINISTRATOR, SCRUBBER, Scratch
+from etl_runtime.toc import TOC_NAME, TocEntry, identifiers
 
-_NEVER = NEVER_RELEASED | {"EVENT TRIGGER", "MATERIALIZED VIEW DATA", "COMMENT", "PUBLICATION", "SUBSCRIPTION"}
-"""Not restored: only a superuser may make an event trigger; the others change no row of a table."""
+_NEVER = NEVER_RELEASED | {
+    "EVENT TRIGGER",
+    "MATERIALIZED VIEW DATA",
+    "COMMENT",
+    "PUBLICATION",
+    "SUBSCRIPTION",
+    "POLICY",
+    "ROW SECURITY",
+}
+"""Not restored: only a superuser may make an event trigger; policies are for roles that are not here, and would hide
+rows from the scripts; the others change no row of a table."""
+_EXTENSION = re.compile(r"CREATE EXTENSION IF NOT EXISTS (.+?)(?: WITH SCHEMA (.+?))?;\n*")
 
 
 class ScratchRestore:
@@ -48,8 +66,45 @@ class ScratchRestore:
         """
         self._directory.mkdir()
         (self._directory / TOC_NAME).write_bytes(self._dump.toc_bytes)
-        entries = [entry for entry in self._dump.toc.entries if entry.description not in _NEVER]
+        made = self._extensions()
+        entries = [e for e in self._dump.toc.entries if e.description not in _NEVER and e.dump_id not in made]
         self._restore(entries, 1, "--section=pre-data")
+
+    def _extensions(self) -> set[int]:
+        """Make the extensions, and give the dump ids of what needs no restoring any more.
+
+        Most may be made by a superuser alone. That is no danger while nothing of the dump is here yet: what runs is
+        the image's own. One that the image lacks is left out; where something needs it, restoring that says so.
+
+        Raises:
+            Fault: CONFIG when one of them cannot be made.
+        """
+        wanted = [
+            (entry, match)
+            for entry in self._dump.toc.entries
+            if entry.description == "EXTENSION" and (match := _EXTENSION.fullmatch(entry.definition))
+        ]
+        made = {entry.dump_id for entry, _ in wanted}
+        with self._scratch.connect(ADMINISTRATOR) as connection:
+            available = {name for (name,) in connection.execute("SELECT name FROM pg_catalog.pg_available_extensions")}
+            for entry, match in wanted:
+                (name,), schema = identifiers(match[1]), identifiers(match[2] or "public")[0]
+                if name not in available:
+                    logger().info("extension_left_out", extension=name)
+                    continue
+                own = {e.dump_id for e in self._dump.toc.entries if (e.description, e.tag) == ("SCHEMA", schema)}
+                made |= own
+                place, owner = sql.Identifier(schema), sql.Identifier(SCRUBBER)
+                try:
+                    if own:
+                        connection.execute(
+                            sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(place, owner)
+                        )
+                    statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}")
+                    connection.execute(statement.format(sql.Identifier(name), place))
+                except psycopg.Error as error:
+                    raise Fault(ExitCode.CONFIG, f"extension {entry.tag} cannot be made: {error_text(error)}") from None
+        return made
 
     def rows(self, entries: Collection[TocEntry]) -> None:
         """Rows, indexes, constraints and triggers; and where sequences stand.

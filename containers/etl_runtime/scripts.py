@@ -134,7 +134,7 @@ def run_scripts(
         Schema and name of each table of which a row was inserted, updated or deleted, or that was truncated.
 
     Raises:
-        OutOfReachError: they touched a table that is not known.
+        OutOfReachError: they touched a table that is not known, or failed as they might for want of its rows.
         Fault: DATA with file and line when a statement fails, or when a script changed what cannot be carried over:
             definitions, sequences, large objects; nothing of the scripts remains then but in the scratch.
     """
@@ -148,7 +148,7 @@ def run_scripts(
     last.write_text(_LAST)
     status, errors = _psql(scratch, [first, *scripts, last], environment)
     if status != 0:
-        if f": {_FURTHER}: " in errors:
+        if known is not None and _may_want_rows(errors):
             raise OutOfReachError
         raise Fault(ExitCode.DATA, f"scrub script stopped: {script_error(errors, scripts)}")
     after = _state(scratch)
@@ -183,7 +183,8 @@ def _psql(scratch: Scratch, files: Sequence[Path], environment: Mapping[str, str
     ]
     child = subprocess.Popen(
         argv,
-        env=clean_environment(scratch.tool_environment() | dict(environment)),
+        # Scripts are UTF-8, whatever the database is; psql would take them to be as the database is.
+        env=clean_environment(scratch.tool_environment() | {"PGCLIENTENCODING": "UTF8"} | dict(environment)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -203,6 +204,16 @@ _ERROR = re.compile(
 )
 _PLACE = re.compile(r"^(SCHEMA|TABLE|COLUMN|CONSTRAINT) NAME:\s+(.+)$")
 _ROWS_AS_STATEMENTS = re.compile(r"\\g(?:exec|set)")
+
+
+def _may_want_rows(errors: str) -> bool:
+    """Whether the first error is ours for a table out of reach, or one that other rows could have brought about.
+
+    A wrong statement (class 42), a transaction that was ended and psql's own errors do not depend on rows.
+    """
+    for match in filter(None, map(_ERROR.match, errors.splitlines())):
+        return bool(match["state"]) and match["state"][:2] not in ("42", "2D", "25")
+    return False
 
 
 def script_error(errors: str, scripts: Sequence[Path]) -> str:
@@ -226,11 +237,14 @@ def _reason(state: str, text: str, lines: Sequence[str], script: Path) -> str:
     if not state:
         return "psql cannot run it"
     block = list(takewhile(lambda line: not line.startswith("psql:"), lines))
-    made_of_rows = script.exists() and _ROWS_AS_STATEMENTS.search(script.read_text(errors="replace"))
+    said = script.read_text(errors="replace") if script.exists() else ""
+    named = re.findall(r'"([^"]+)"', text)
+    of_script = bool(named) and all(name in said for name in named)
+    positioned = any(re.match(r"LINE \d+: ", line) for line in block) and not _ROWS_AS_STATEMENTS.search(said)
     shown = statement_error(
         state,
         text,
-        positioned=not made_of_rows and any(re.match(r"LINE \d+: ", line) for line in block),
+        positioned=positioned or of_script,
         nested=any(line.startswith(("CONTEXT: ", "QUERY: ")) for line in block),
         raised=any(line.startswith("LOCATION:  exec_stmt_raise") for line in block),
     )

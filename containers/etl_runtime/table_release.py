@@ -22,6 +22,14 @@ from etl_runtime.scratch import Scratch, scratch_fault
 from etl_runtime.toc import Toc, identifiers
 from etl_runtime.trusted_sql import trusted
 
+_OTHERS_READ = """
+SELECT c.oid::pg_catalog.regclass::pg_catalog.text
+FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+WHERE l.pid = pg_catalog.pg_backend_pid() AND c.oid <> %s::pg_catalog.regclass AND c.relkind IN ('r', 'p', 'm', 'f')
+  AND c.relnamespace NOT IN ('pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace)
+"""
+"""A table that a transaction has read beside one: its rows need not be in the scratch, so it would seem empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReleasedTable:
@@ -101,7 +109,8 @@ class TableRelease:
 
         Raises:
             Fault: DATA when the raw file is not what it should be, an expression fails or gives a value that does not
-                fit its column, or an original survives. The messages name table, column and line, and no value.
+                fit its column, or an original survives; CONFIG when an expression reads another table. The messages
+                name table, column and line, and no value.
         """
         if table.empties:
             return self.empty(table)
@@ -139,10 +148,19 @@ class TableRelease:
             select(table, source), sql.Literal(self._dump.toc.encoding)
         )
         try:
-            with connection.cursor().copy(statement) as copy:
-                return write_data_file(self._path(table), (bytes(data) for data in copy))
+            with connection.transaction():
+                with connection.cursor().copy(statement) as copy:
+                    facts = write_data_file(self._path(table), (bytes(data) for data in copy))
+                others = connection.execute(_OTHERS_READ, [source.as_string(connection)]).fetchone()
         except psycopg.Error as error:
             raise self._explained(connection, table, source, error) from None
+        if others is not None:
+            raise Fault(
+                ExitCode.CONFIG,
+                f"columns.yaml:{table.rule.line}: {table.name}: an expression sees its own row alone, and one here "
+                f"reads {others[0]}; use a script",
+            )
+        return facts
 
     def _explained(
         self, connection: Connection, table: ClassifiedTable, source: sql.Composable, error: psycopg.Error
@@ -152,9 +170,7 @@ class TableRelease:
         parts += [(table.rule.where, table.rule.line)] if table.rule.where else []
         for expression, line in parts:
             try:
-                query = sql.SQL(
-                    "SELECT count(*) FROM (SELECT ({}) AS x FROM ONLY {} AS {}) AS t WHERE x IS NULL OR true"
-                )
+                query = sql.SQL("SELECT pg_catalog.count(x) FROM (SELECT ({}) AS x FROM ONLY {} AS {}) AS t")
                 connection.execute(query.format(trusted(expression), source, sql.Identifier(table.entry.tag)))
             except psycopg.Error as found:
                 return scratch_fault(f"columns.yaml:{line}: {table.name}", found)

@@ -17,11 +17,33 @@ from etl_runtime.contract import MIGRATOR_NAME, ExitCode
 from etl_runtime.faults import Fault
 from etl_runtime.postgres import Access, Connection
 from etl_runtime.postgres_errors import error_text
+from etl_runtime.program import logger
 from etl_runtime.trusted_sql import trusted
 
 MAINTENANCE_DATABASE = "postgres"
 _IDENTIFIER_BYTES = 63
 _SESSIONS_END_SECONDS = 10
+
+
+_LISTS_OF_NAMES = frozenset(
+    {
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    }
+)
+"""Settings stored as quoted names: `variable_is_guc_list_quote` in PostgreSQL's src/bin/pg_dump/dumputils.c."""
+
+
+def list_elements(stored: str) -> list[str]:
+    """The names in a setting such as `"$user", public`, as it is stored."""
+    return [
+        quoted.replace('""', '"') if bare == "" else bare
+        for quoted, bare in re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', stored)
+    ]
 
 
 def _now() -> datetime:
@@ -47,7 +69,7 @@ class TargetDatabase:
         stem = self.live.encode()[: _IDENTIFIER_BYTES - len("_load_") - len(suffix)].decode("utf-8", "ignore")
         self.load = f"{stem}_load_{suffix}"
         self.old = f"{stem}_old_{suffix}"
-        self._left_over = re.compile(re.escape(stem) + r"_(?:load|old)_[0-9a-f]{12}")
+        self._left_over = re.compile(re.escape(stem) + r"_(load|old)_[0-9a-f]{12}")
 
     @contextmanager
     def locked(self) -> Generator[Connection]:
@@ -95,19 +117,27 @@ class TargetDatabase:
             "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = current_user ORDER BY datname"
         ).fetchall()
         for (name,) in rows:
-            if not self._left_over.fullmatch(name):
+            kind = self._left_over.fullmatch(name)
+            if kind is None:
                 continue
             replaced = self.mark(connection, name).get("replaced_at")
-            unfinished = "_load_" in name
-            if unfinished or (replaced and _now() - datetime.fromisoformat(replaced) >= keep_previous):
+            if kind[1] == "load" or (replaced and _now() - datetime.fromisoformat(replaced) >= keep_previous):
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def create(self, connection: Connection, encoding: str) -> None:
-        """Make the empty database to restore into, with the live one's locale where there is a live one."""
+        """Make the empty database to restore into, with the live one's locale where there is a live one.
+
+        Raises:
+            Fault: CONFIG when it may not be made, or when it could not take the live one's place in the end.
+        """
         row = connection.execute(
-            "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = %s",
+            "SELECT pg_encoding_to_char(encoding), datcollate, datctype, pg_has_role(datdba, 'USAGE')"
+            " FROM pg_database WHERE datname = %s",
             [self.live],
         ).fetchone()
+        user = self.access.database.user
+        if row is not None and not row[3]:
+            raise Fault(ExitCode.CONFIG, f"{user} does not own {self.live} and could not swap it: make it the owner")
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {}").format(
             sql.Identifier(self.load), sql.Literal(encoding)
         )
@@ -116,8 +146,15 @@ class TargetDatabase:
         try:
             connection.execute(statement)
         except psycopg.errors.InsufficientPrivilege:
+            raise Fault(ExitCode.CONFIG, f"{user} may not create databases: grant it CREATEDB") from None
+        try:
+            # What is done to the live database at the very end is tried here, before hours of work.
+            with connection.transaction(force_rollback=True):
+                for carried in self._carried(connection, self.load):
+                    connection.execute(carried)
+        except psycopg.Error as error:
             raise Fault(
-                ExitCode.CONFIG, f"{self.access.database.user} may not create databases: grant it CREATEDB"
+                ExitCode.CONFIG, f"what is set on {self.live} cannot be carried over: {error_text(error)}"
             ) from None
 
     def swap(self, connection: Connection, manifest_sha256: str) -> None:
@@ -133,7 +170,7 @@ class TargetDatabase:
             connection.execute("SELECT oid FROM pg_database WHERE datname = %s", [self.live]).fetchone() is not None
         )
         live, load, old = map(sql.Identifier, (self.live, self.load, self.old))
-        carried = [*self._settings(connection), *self._grants(connection)]
+        carried = self._carried(connection, self.live)
         try:
             if exists:
                 connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(live))
@@ -155,12 +192,27 @@ class TargetDatabase:
                         "loaded_at": _now().isoformat(timespec="seconds"),
                     },
                 )
-        except psycopg.Error as error:
+        except BaseException as error:
             if exists:
-                connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(live))
+                self._reopen(connection)
+            if not isinstance(error, psycopg.Error):
+                raise
             raise Fault(ExitCode.UNAVAILABLE, f"swap refused, {self.live} is as it was: {error_text(error)}") from None
         if exists:
             connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(old))
+
+    def _reopen(self, connection: Connection) -> None:
+        """Let people connect to the live database again, whatever became of the connection that closed it.
+
+        SIGTERM leaves a connection in the middle of a statement, and its transaction would hold up another one.
+        """
+        connection.close()
+        try:
+            with self.access.connect(MAINTENANCE_DATABASE) as fresh:
+                fresh.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(self.live)))
+        except (Fault, psycopg.Error) as error:
+            advice = f"ALTER DATABASE {self.live} ALLOW_CONNECTIONS true"
+            logger().error("live_database_closed", error=type(error).__name__, advice=advice)
 
     def _write_mark(self, connection: Connection, database: str, mark: dict[str, str]) -> None:
         connection.execute(
@@ -171,12 +223,16 @@ class TargetDatabase:
 
     def _end_sessions(self, connection: Connection) -> None:
         connection.execute(
-            "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity"
-            " WHERE datname = %s AND backend_type = 'client backend'",
+            # The kind of others' sessions is hidden from an ordinary role; those of no user are the server's own.
+            "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity WHERE datname = %s AND usesysid IS NOT NULL",
             [_SESSIONS_END_SECONDS * 1000, self.live],
         )
 
-    def _settings(self, connection: Connection) -> list[sql.Composed]:
+    def _carried(self, connection: Connection, onto: str) -> list[sql.Composed]:
+        """What gives a database the settings and rights that the live one has now."""
+        return [*self._settings(connection, onto), *self._grants(connection, onto)]
+
+    def _settings(self, connection: Connection, onto: str) -> list[sql.Composed]:
         """`ALTER DATABASE … SET …` for what is set on the live database, for all roles and for single ones."""
         rows = connection.execute(
             "SELECT pg_get_userbyid(nullif(s.setrole, 0)), unnest(s.setconfig) FROM pg_db_role_setting AS s"
@@ -186,20 +242,20 @@ class TargetDatabase:
         statements: list[sql.Composed] = []
         for role, setting in rows:
             name, _, value = setting.partition("=")
-            target = sql.SQL("DATABASE {}").format(sql.Identifier(self.live))
+            target = sql.SQL("DATABASE {}").format(sql.Identifier(onto))
             if role is not None:
-                target = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), sql.Identifier(self.live))
-            # A list such as search_path is stored quoted already, element by element.
-            shown = trusted(value) if name in ("search_path", "DateStyle", "temp_tablespaces") else sql.Literal(value)
+                target = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), sql.Identifier(onto))
+            elements = list_elements(value) if name in _LISTS_OF_NAMES else [value]
+            shown = sql.SQL(", ").join(map(sql.Literal, elements))
             statements.append(sql.SQL("ALTER {} SET {} TO {}").format(target, trusted(name), shown))
         return statements
 
-    def _grants(self, connection: Connection) -> list[sql.Composed]:
+    def _grants(self, connection: Connection, onto: str) -> list[sql.Composed]:
         """REVOKE and GRANT that give the new live database the rights of the one it replaces."""
         row = connection.execute("SELECT datacl IS NULL FROM pg_database WHERE datname = %s", [self.live]).fetchone()
         if row is None or row[0]:
             return []
-        database = sql.Identifier(self.live)
+        database = sql.Identifier(onto)
         statements = [sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database)]
         rows = connection.execute(
             "SELECT CASE a.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END,"

@@ -236,9 +236,17 @@ class Transform:
         )
 
     def _write_manifest(self, dump: RawDump, manifest: Manifest) -> None:
-        """Release the dump; another pod of this Job may have done so a moment before, which is as good."""
-        if self.clean_bucket.write_manifest(self.settings.prefix.manifest_key, manifest.text()) is None:
-            self._already_done(dump)
+        """Release the dump; another pod of this Job may have done so a moment before, which is as good.
+
+        Raises:
+            Fault: REFUSED when that is of another dump or by other rules; TRANSIENT when there is none after all.
+        """
+        prefix = self.settings.prefix
+        if self.clean_bucket.write_manifest(prefix.manifest_key, manifest.text()) is None:
+            if not self._already_done(dump):
+                raise Fault(
+                    ExitCode.TRANSIENT, f"the manifest of {prefix} was not taken, and there is none; run it again"
+                )
             logger().info("released_by_another_pod")
 
 

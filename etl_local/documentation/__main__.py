@@ -10,7 +10,6 @@ from pathlib import Path
 from etl_local.documentation.pages import pages
 from etl_local.engine import DeploymentError
 from etl_local.rendering.recorded_stack import REPOSITORY, record, stack_names
-from etl_local.rendering.stack_document import stack_document
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is stale")
     given = parser.parse_args(arguments)
     try:
-        written = pages({stack: stack_document(record(stack)) for stack in stack_names()})
+        written = pages({stack: record(stack) for stack in stack_names()})
     except DeploymentError as error:
         print(error, file=sys.stderr)
         return 2

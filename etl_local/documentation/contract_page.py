@@ -31,7 +31,7 @@ _MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.UNAVAILABLE: "A service or a tool that it needs refuses or fails.",
     ExitCode.SOFTWARE: "A fault of its own.",
     ExitCode.NO_SPACE: "The disk is too small.",
-    ExitCode.TRANSIENT: "May pass: the only one that is tried again.",
+    ExitCode.TRANSIENT: "May pass: the only one that the pipeline tries again by itself.",
     ExitCode.REFUSED: "Refused on principle: a protected target, a dump that is not clean, rules that are not allowed.",
     ExitCode.CONFIG: "Its environment is incomplete or wrong; every variable at fault is named.",
     ExitCode.TERMINATED: "Stopped by SIGTERM; children ended, uploads aborted.",
@@ -49,13 +49,13 @@ machine, reads a bucket or follows a Job.
 _VARIABLES: Final = """
 ## Variables
 
-● required, ○ optional; then who gives it. A program that lacks a required one ends with {config} and names all that it
-lacks.
+● required, ○ optional; then who gives it in a stack that has every stage. A program that lacks a required one ends with
+{config} and names all that it lacks. DB_CREDENTIALS is a secret of the task definition where a role signs in by one.
 """
 _EXIT_CODES: Final = """
 ## Exit codes
 
-64 to 78 as in sysexits(3). All but {transient} are permanent: the same run would end the same way.
+64 to 78 as in sysexits(3). All but {transient} and {terminated} are permanent: the same run would end the same way.
 """
 _FORMS: Final = """
 ## Forms
@@ -74,7 +74,7 @@ def contract_page(document: Document) -> str:
         *table(("Name", "Text"), ((code(name), code(text)) for name, text in _names())),
         _VARIABLES.format(config=int(ExitCode.CONFIG)),
         *table(("Variable", *map(code, programs)), _variables(programs, variable_givers(document))),
-        _EXIT_CODES.format(transient=int(ExitCode.TRANSIENT)),
+        _EXIT_CODES.format(transient=int(ExitCode.TRANSIENT), terminated=int(ExitCode.TERMINATED)),
         *table(("Code", "Name", "Meaning"), ((str(int(c)), code(c.name), _MEANINGS[c]) for c in ExitCode)),
         _FORMS,
         *table(("What", "Form"), ((code(name), form) for name, form in _forms())),

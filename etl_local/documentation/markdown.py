@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table; texts may hold any character but a line break counts as a blank."""
+    """The lines of a table; texts may hold any character, and a line break counts as a blank."""
     return [_line(heads), _line(["---"] * len(heads)), *(_line(row) for row in rows)]
 
 
@@ -21,4 +21,10 @@ def page(*lines: str) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(' '.join(cell.replace('|', chr(92) + '|').split()) for cell in cells)} |"
+    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
+
+
+def _cell(text: str) -> str:
+    """No bar ends the cell, and no `<word>` outside of code is taken for a tag."""
+    parts = " ".join(text.split()).replace("|", "\\|").split("`")
+    return "`".join(part if number % 2 else part.replace("<", "&lt;") for number, part in enumerate(parts))

@@ -44,9 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (DeploymentError, RevisionError) as error:
             print(f"{stack}: {error}", file=sys.stderr)
             return _REFUSED
-        found = changes(before, document)
-        different = different or bool(found)
-        print("\n".join(found.lines(stack)), flush=True)
+        if before is None:
+            different = True
+            print(f"{stack}: {len(document['resources'])} resources, not rendered at {given.against}", flush=True)
+        else:
+            found = changes(before, document)
+            different = different or bool(found)
+            print("\n".join(found.lines(stack)), flush=True)
         if not given.check:
             RENDERED.mkdir(parents=True, exist_ok=True)
             (RENDERED / f"{stack}.yaml").write_text(stack_text(document), encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import Any, Final, cast
 from etl_local.rendering.properties import property_changes
 from etl_local.rendering.stack_document import BETWEEN, Document
 
-_SECTIONS: Final[Mapping[str, Any]] = {"exports": {}, "lookups": []}
-"""What a document has beside resources, and how it looks where there is none."""
+_SECTIONS: Final = ("exports", "lookups")
+"""What a document has beside resources."""
 
 Resource = Mapping[str, Any]
 
@@ -66,9 +66,9 @@ class Changes:
         ]
 
 
-def changes(before: Document | None, after: Document) -> Changes:
-    """Compare two renderings of one stack; before may be None, for a stack that had none."""
-    earlier: dict[str, Resource] = before["resources"] if before else {}
+def changes(before: Document, after: Document) -> Changes:
+    """Compare two renderings of one stack."""
+    earlier: dict[str, Resource] = before["resources"]
     later: dict[str, Resource] = after["resources"]
     was, now = _by_identity(earlier), _by_identity(later)
     carried = {place: was[key] for key, place in now.items() if key in was}
@@ -76,10 +76,7 @@ def changes(before: Document | None, after: Document) -> Changes:
     added = {place: later[place]["type"] for place in later if place not in carried}
     removed = {place: earlier[place]["type"] for place in earlier if place not in carried.values()}
     changed = {place: property_changes(_flat(earlier[old]), _flat(later[place])) for place, old in carried.items()}
-    sections = {
-        name: property_changes((before or {}).get(name, none), after.get(name, none))
-        for name, none in _SECTIONS.items()
-    }
+    sections = {name: property_changes({name: before[name]}, {name: after[name]}) for name in _SECTIONS}
     return Changes(
         added=added,
         removed=removed,

@@ -15,6 +15,8 @@ from etl_local.rendering.yaml_text import yaml_text
 
 SECRET: Final = "[secret]"  # noqa: S105  # what stands in place of one
 BETWEEN: Final = " / "
+_NO_PROVIDER: Final = "default"
+"""What the engine would use in place of the stack's own provider: whatever account the caller is signed in to."""
 _HEADING: Final = """\
 # What stack {stack} registers, as its program runs without an account; `make preview-offline` writes this file.
 # ARNs, addresses and ids that only a cloud could give are made up from names; a secret is {secret}.
@@ -78,8 +80,8 @@ def _resource(registration: Registration, by_urn: Mapping[str, Registration]) ->
     former = sorted(former_identities(registration, by_urn))
     if former:
         resource["aliases"] = former
-    if registration.provider not in ("", package):
-        resource["provider"] = registration.provider
+    if registration.custom and package not in ("pulumi", registration.provider):
+        resource["provider"] = registration.provider or _NO_PROVIDER
     resource |= registration.options
     if registration.depends_on:
         resource["dependsOn"] = sorted(by_urn[urn].name for urn in registration.depends_on if urn in by_urn)
@@ -117,7 +119,7 @@ def former_identities(registration: Registration, by_urn: Mapping[str, Registrat
 
 def _is_of_its_provider(alias: Alias, registration: Registration) -> bool:
     """Whether the provider's package gives the alias, for a type token of its own that it once renamed."""
-    return bool(alias.type) and not alias.name and registration.provider != ""
+    return bool(alias.type) and not alias.name and registration.custom
 
 
 def _end_of(urn: str) -> str:
@@ -149,7 +151,7 @@ def _file(text: str) -> Any:
     except yaml.YAMLError:
         manifest = None
     if isinstance(manifest, dict) and {"apiVersion", "kind"} <= manifest.keys():
-        return cast(dict[str, Any], manifest)
+        return _unfolded(manifest)
     return f"sha256:{hashlib.sha256(content).hexdigest()} ({len(content)} bytes)"
 
 

@@ -23,7 +23,7 @@ DUMP: dict[str, Any] = {
     "prefix": PREFIX,
     "execution_id": ARN,
 }
-NAME = "etl-dev-c8ed4b14fb98a11dbd4d1fdd7bee4bb8cb5e8c7f"
+NAME = "etl-dev-20e2b76158f7145ad5de459ab9e20937f45ea5a6"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_job_is_the_template_stamped_with_its_dump_and_nothing_else(template: 
     labels = {
         "app.kubernetes.io/name": "postgres-etl",
         "app.kubernetes.io/component": "transform",
-        "postgres-etl/execution": "7eb39f7db4f9f9fe6b2e7e9ba18d4ba7cd3aaf7d",
+        "postgres-etl/execution": "e9673773e793a22d0c9030fd8d2962c52a0de84d",
     }
     annotations = {
         "postgres-etl/execution-id": ARN,

@@ -62,7 +62,10 @@ RAW_DOCUMENT = {
     "started_at": "2026-01-01T02:00:00.000+00:00",
     "finished_at": "2026-01-01T02:05:00.000+00:00",
     "files": [
-        {"name": "3341.dat.zst", "bytes": 100, "sha256": DIGEST, "version_id": "v1", "table": "public.users", "rows": 7},
+        {
+            "name": "3341.dat.zst", "bytes": 100, "sha256": DIGEST, "version_id": "v1",
+            "table": "public.users", "rows": 7,
+        },
         {
             "name": "3342.dat.zst", "bytes": 200, "sha256": DIGEST, "version_id": "v2",
             "table": 'public."Orders"', "rows": 0,
@@ -185,7 +188,7 @@ def test_what_is_no_manifest_is_refused(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../toc.dat", "/etc/passwd", "a/b.dat", "blob_/../../x.dat", "", ".", "..", "-l", "toc.dat\n", "x.sh", "1.dat.exe"]
+    "name", ["../toc.dat", "/etc/passwd", "a/b.dat", "blob_/../../x.dat", "", ".", "..", "-l", "1.dat\n", "x.sh"]
 )  # fmt: skip
 def test_a_file_s_name_can_lead_nowhere_else(name: str) -> None:
     """Load writes each file of a manifest into a directory by its name."""

@@ -219,7 +219,10 @@ VALUE_ERRORS = {
         "undefined table (42P01)",
     ),
     "a role that a value names": (_error("42704", f'role "{CANARY}" does not exist'), "undefined object (42704)"),
-    "a schema that a value names": (_error("3F000", f'schema "{CANARY}" does not exist'), "invalid schema name (3F000)"),
+    "a schema that a value names": (
+        _error("3F000", f'schema "{CANARY}" does not exist'),
+        "invalid schema name (3F000)",
+    ),
     "a setting that a value names": (
         _error("42704", f'unrecognized configuration parameter "{CANARY}"'),
         "undefined object (42704)",

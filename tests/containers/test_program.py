@@ -4,8 +4,11 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +27,7 @@ from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault, Terminated
 from etl_runtime.program import logger, run
 
+CONTAINERS = Path(__file__).parents[2] / "containers"
 CANARY = "canary-4711@example.com"
 
 
@@ -170,6 +174,20 @@ def test_the_log_has_a_level(level: str, events: list[str], capsys: pytest.Captu
 
     run("pg_dump", body, {"LOG_LEVEL": level})
     assert [event["event"] for event in _events(capsys)] == events
+
+
+def test_what_libraries_log_is_not_shown() -> None:
+    """psycopg logs errors that it ignores, with the text of the server, which may quote a row."""
+    program = f"""
+import logging
+from etl_runtime.program import logger, run
+def body(environ):
+    logging.getLogger("psycopg").warning("error ignored: {CANARY}")
+    logger().info("finished")
+run("pg_dump", body, {{}})
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=CONTAINERS)
+    assert (said.stderr, json.loads(said.stdout)["event"]) == ("", "finished")
 
 
 def test_sigterm_ends_a_program_with_143_after_its_clean_up(capsys: pytest.CaptureFixture[str]) -> None:

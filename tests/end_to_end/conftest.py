@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,3 +25,12 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
         events = [json.loads(line) for line in done.stdout.splitlines()]
         comparison = compare(standin.source_dsn, standin.target_dsn)
         yield Outcome(standin, events, json.loads(report.read_text()), comparison)
+
+
+@pytest.fixture(scope="module")
+def open_directory() -> Iterator[Path]:
+    """A directory that the ordinary user of a Postgres server can enter, as pytest's own cannot be."""
+    with tempfile.TemporaryDirectory(prefix="end-to-end-") as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        yield directory

@@ -42,10 +42,9 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    directory = tmp_path_factory.mktemp("shop")
-    for parent in (directory, *directory.parents[:2]):
-        parent.chmod(0o711)
+def shop(open_directory: Path) -> Iterator[Shop]:
+    directory = open_directory / "shop"
+    directory.mkdir(mode=0o711)
     launchers = PostgresInstallation.bundled().launchers(directory)
     with PostgresCluster(directory, launchers, "source", ClusterTemplate(directory / "template", launchers)) as cluster:
         password = cluster.create_role("reader", "BYPASSRLS", ("pg_read_all_data",))
@@ -64,12 +63,16 @@ def _scrub(directory: Path, rules: str = RULES, **scripts: str) -> Path:
     return directory
 
 
-def _demo(directory: Path, source: str, scrub: Path) -> subprocess.CompletedProcess[str]:
-    """Run a demo whose temporary files go below `directory`, and see that it leaves none there, nor a process."""
-    temporary = directory / "temporary"
-    temporary.mkdir()
-    for place in (temporary, directory, *directory.parents[:3]):
-        place.chmod(0o711)
+@pytest.fixture
+def temporary(open_directory: Path, request: pytest.FixtureRequest) -> Path:
+    """Where the temporary files of one demo go."""
+    directory = open_directory / f"demo-{abs(hash(request.node.name))}"
+    directory.mkdir(mode=0o711)
+    return directory
+
+
+def _demo(temporary: Path, source: str, scrub: Path) -> subprocess.CompletedProcess[str]:
+    """Run a demo and see that it leaves no file and no process."""
     done = subprocess.run(
         [sys.executable, "-m", "etl_cli", "demo", "--source", source, "--scrub", str(scrub)],
         cwd=ROOT,
@@ -94,20 +97,20 @@ def _left_behind(temporary: Path) -> list[str]:
     return [*processes, *(path.name for path in temporary.iterdir())]
 
 
-def test_a_source_that_nobody_answers_at(tmp_path: Path) -> None:
-    done = _demo(tmp_path, "postgresql://reader@127.0.0.1:1/shop", _scrub(tmp_path))
+def test_a_source_that_nobody_answers_at(tmp_path: Path, temporary: Path) -> None:
+    done = _demo(temporary, "postgresql://reader@127.0.0.1:1/shop", _scrub(tmp_path))
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert "cannot be reached" in done.stderr
 
 
-def test_a_wrong_password(tmp_path: Path, shop: Shop) -> None:
-    done = _demo(tmp_path, shop.wrong_password_url, _scrub(tmp_path))
+def test_a_wrong_password(tmp_path: Path, temporary: Path, shop: Shop) -> None:
+    done = _demo(temporary, shop.wrong_password_url, _scrub(tmp_path))
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert 'password authentication failed for user "reader"' in done.stderr
 
 
-def test_rules_that_are_not_yaml_are_shown_with_their_line(tmp_path: Path, shop: Shop) -> None:
-    done = _demo(tmp_path, shop.url, _scrub(tmp_path, RULES + "   indent: [\n"))
+def test_rules_that_are_not_yaml_are_shown_with_their_line(tmp_path: Path, temporary: Path, shop: Shop) -> None:
+    done = _demo(temporary, shop.url, _scrub(tmp_path, RULES + "   indent: [\n"))
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert "columns.yaml:8: not YAML" in done.stderr
 
@@ -134,20 +137,16 @@ def test_rules_that_are_not_yaml_are_shown_with_their_line(tmp_path: Path, shop:
     ids=["rules for what is not there", "an unclassified column", "an SQL error"],
 )
 def test_what_the_transform_finds_reaches_the_person(
-    tmp_path: Path, shop: Shop, rules: str, scripts: dict[str, str], told: str
+    tmp_path: Path, temporary: Path, shop: Shop, rules: str, scripts: dict[str, str], told: str
 ) -> None:
-    done = _demo(tmp_path, shop.url, _scrub(tmp_path, rules, **scripts))
+    done = _demo(temporary, shop.url, _scrub(tmp_path, rules, **scripts))
     assert done.returncode == 1, done.stderr
     failed = [line for line in done.stdout.splitlines() if "transform  failed" in line]
     assert len(failed) == 1, done.stdout + done.stderr
     assert failed[0].endswith(told)
 
 
-def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, shop: Shop) -> None:
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    for place in (temporary, *tmp_path.parents[:3], tmp_path):
-        place.chmod(0o711)
+def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, temporary: Path, shop: Shop) -> None:
     demo = subprocess.Popen(
         [sys.executable, "-m", "etl_cli", "demo", "--source", shop.url, "--scrub", str(_scrub(tmp_path))],
         cwd=ROOT,

@@ -116,6 +116,7 @@ def test_moto_still_lets_the_task_of_an_aborted_execution_run_on(cloud: Cloud, m
         execution = start(cloud, PLAIN, subnet(cloud))
         while not calls:
             time.sleep(0.05)
+        time.sleep(0.5)  # moto trips over a stop while it only begins to wait
         cloud.client("stepfunctions").stop_execution(executionArn=execution)
         assert ended(cloud, execution)["status"] == "ABORTED"
         time.sleep(1)
@@ -201,6 +202,18 @@ def test_an_aborted_execution_stops_its_task_by_sigterm(cloud: Cloud, tmp_path: 
     task = stopped(cloud, cloud.client("ecs").list_tasks(cluster="toy")["taskArns"][0])
     assert (task["containers"][0]["exitCode"], task["stopCode"]) == (143, "UserInitiated")
     assert ended(cloud, execution)["status"] == "ABORTED"
+
+
+@pytest.mark.usefixtures("tasks")
+def test_an_execution_that_is_aborted_at_its_very_start_leaves_no_fault_behind(cloud: Cloud):
+    define_task(cloud, "import time; time.sleep(60)")
+    execution = start(cloud, PLAIN, subnet(cloud))
+    while not cloud.client("ecs").list_tasks(cluster="toy")["taskArns"]:
+        time.sleep(0.001)
+    cloud.client("stepfunctions").stop_execution(executionArn=execution)
+    assert ended(cloud, execution)["status"] == "ABORTED"
+    task = stopped(cloud, cloud.client("ecs").list_tasks(cluster="toy")["taskArns"][0])
+    assert task["stopCode"] == "UserInitiated"
 
 
 @pytest.mark.usefixtures("tasks")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from etl_local import postgres_installation
 from etl_local.postgres_installation import NOBODY, PostgresInstallation, PostgresMissingError
+from etl_local.state_directory import StateDirectory
 from etl_local.unprivileged import data_directory, named_paths
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs to become somebody else")
@@ -47,10 +49,10 @@ def run(launchers: Path, *argv: str) -> str:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(0o755)
-    return tmp_path
+def state() -> Iterator[Path]:
+    """Not pytest's own directory: that one is closed to other users."""
+    with StateDirectory() as state:
+        yield state.path
 
 
 @pytest.mark.parametrize("program", ["initdb", "postgres", "pg_ctl", "pg_dump", "pg_restore", "psql"])
@@ -63,7 +65,7 @@ def test_programs_that_another_user_cannot_reach_are_copied_with_their_libraries
     state: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(postgres_installation, "_searchable", lambda _: False)
+    monkeypatch.setattr(postgres_installation, "_searchable", lambda directory: directory == state)
     launchers = PostgresInstallation.bundled().launchers(state)
     assert (launchers / "psql").resolve().is_relative_to(state)
     assert "(PostgreSQL) 18." in run(launchers, "psql", "--version")
@@ -96,13 +98,13 @@ def test_root_makes_a_cluster_that_belongs_to_an_ordinary_user(state: Path):
 
 
 @as_root
-def test_nothing_outside_the_directory_is_given_away(state: Path):
+def test_nothing_outside_the_directory_is_given_away(state: Path, tmp_path: Path):
     launchers = PostgresInstallation.bundled().launchers(state)
-    outside = state.parent / f"{state.name}-outside"
+    outside = tmp_path / "outside"
     outside.write_text("synthetic")
     outside.chmod(0o600)
     (state / "link").symlink_to(outside)
-    for path in (outside, state / "link", state / ".." / outside.name):
+    for path in (outside, state / "link", state / os.path.relpath(outside, state)):
         with pytest.raises(subprocess.CalledProcessError):
             run(launchers, "initdb", "-D", str(state / "data"), "--username=toy", f"--pwfile={path}", "--no-sync")
     assert (outside.stat().st_uid, outside.stat().st_mode & 0o777) == (0, 0o600)
@@ -114,6 +116,14 @@ def test_a_launcher_is_refused_where_no_script_could_name_its_interpreter(state:
     spaced.mkdir()
     with pytest.raises(PostgresMissingError, match="set TMPDIR to a short directory without spaces"):
         PostgresInstallation.bundled().launchers(spaced)
+
+
+@as_root
+def test_a_directory_that_an_ordinary_user_cannot_enter_is_refused(state: Path):
+    closed = state / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(PostgresMissingError, match="set TMPDIR to an open directory"):
+        PostgresInstallation.bundled().launchers(closed)
 
 
 @pytest.mark.parametrize(

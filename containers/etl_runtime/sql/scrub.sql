@@ -1,4 +1,4 @@
--- Keyed, deterministic pseudonyms for cleaning rules: schema `scrub`, core Postgres 16–18, no extension.
+-- Keyed, deterministic pseudonyms for cleaning rules: schema `scrub`, core Postgres 16-18, no extension.
 --
 -- Run once in a scratch database, where no schema of this name may be yet; then any role may call the functions after
 --     SET scrub.key = '<hex of 32 to 64 bytes>'
@@ -115,7 +115,7 @@ END;
 CREATE FUNCTION scrub.national_number(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN regexp_replace(translate(value, E' ()-./\t', ''), '^(\+|00)440?', '0');
 
--- A number reserved for drama: a mobile one (07…) becomes 07700 900000–900999, any other 01632 960000–960999. Written
+-- A number reserved for drama: a mobile one (07...) becomes 07700 900000-900999, any other 01632 960000-960999. Written
 -- with +44 and with blanks where the original was. Spelling does not matter. 1,000 outputs each: far from injective.
 CREATE FUNCTION scrub.phone(value text) RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
@@ -400,7 +400,7 @@ BEGIN
 END
 $$;
 
--- {"path": "function", …} as one flat list: function, number of steps, steps, and so on. A constant folds to it once.
+-- {"path": "function", ...} as one flat list: function, number of steps, steps, and so on. A constant folds to it once.
 CREATE FUNCTION scrub.json_rules(rules jsonb) RETURNS text[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     program text[] := '{}';

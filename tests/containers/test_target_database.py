@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from etl_runtime.postgres import Access
+from etl_runtime.settings import Database
+from etl_runtime.target_database import TargetDatabase, list_elements
+
+
+def _target(
+    name: str, execution_id: str = "arn:aws:states:eu-west-2:123456789012:execution:x:load-1"
+) -> TargetDatabase:
+    database = Database(
+        host="target.example.com",
+        port=5432,
+        name=name,
+        user="etl_load",
+        password="x",
+        authentication="secret",
+        sslmode="verify-full",
+        sslrootcert="/etc/postgres-etl/rds-ca.pem",
+    )
+    return TargetDatabase(Access(database, "eu-west-2"), execution_id)
+
+
+def test_a_load_s_names_are_those_of_its_execution() -> None:
+    target = _target("marketplace")
+    assert (target.live, target.load, target.old) == (
+        "marketplace",
+        "marketplace_load_fa8e4b917606",
+        "marketplace_old_fa8e4b917606",
+    )
+    assert _target("marketplace", "load-1").load == target.load
+    assert _target("marketplace", "load-2").load != target.load
+
+
+@pytest.mark.parametrize("name", ["x" * 63, "é" * 31, "日" * 21])
+def test_a_load_s_names_are_no_longer_than_postgres_takes(name: str) -> None:
+    """Postgres cuts a longer one, and two names would become one."""
+    target = _target(name)
+    assert len(target.load.encode()) <= 63
+    assert len(target.old.encode()) <= 63
+    assert target.load != target.old
+
+
+@pytest.mark.parametrize(
+    ("stored", "names"),
+    [
+        ("public", ["public"]),
+        ('"$user", public', ["$user", "public"]),
+        ('"My Schema", "a, b", "say ""hi"""', ["My Schema", "a, b", 'say "hi"']),
+        ('""', [""]),
+        ("a,b", ["a", "b"]),
+    ],
+)
+def test_a_list_of_names_is_read_as_it_is_stored(stored: str, names: list[str]) -> None:
+    assert list_elements(stored) == names
