@@ -13,7 +13,7 @@ demo: $(VENV)/installed ## Carry a real database through the whole system on thi
 	@$(BIN)/postgres-etl demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/installed lint types ## Everything: lint, types, and all tests, the end-to-end ones included
+test: $(VENV)/installed checkov lint types ## Everything: lint, types, and all tests, the end-to-end ones included
 	$(BIN)/pytest
 
 .PHONY: quick
@@ -34,12 +34,32 @@ format: $(VENV)/installed ## Put the code in its form
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+.PHONY: preview-offline
+preview-offline: $(VENV)/installed ## What a change does to the stacks, without an account (AGAINST=origin/main)
+	@$(BIN)/python -m etl_local.rendering $(if $(AGAINST),--against $(AGAINST))
+
+.PHONY: docs
+docs: $(VENV)/installed ## Write the generated pages of docs/
+	@$(BIN)/python -m etl_local.documentation
+
+.PHONY: bench
+bench: $(VENV)/installed ## Measure: ratios side by side, medians of interleaved rounds
+	$(BIN)/python bench/pipeline.py
+
 .PHONY: pins
 pins: $(VENV)/installed ## Choose the newest pins that pyproject.toml allows
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --upgrade $(PIN_OPTIONS) --extra dev --output-file requirements.txt pyproject.toml
 	$(BIN)/uv pip compile --upgrade $(PIN_OPTIONS) --constraint requirements.txt --output-file containers/requirements.txt containers/requirements.in
+	$(BIN)/uv pip compile --upgrade $(PIN_OPTIONS) --output-file tests/infra/checkov-requirements.txt tests/infra/checkov-requirements.in
 PIN_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+.PHONY: checkov
+checkov: .venv-checkov/installed
+.venv-checkov/installed: tests/infra/checkov-requirements.txt | $(VENV)/installed
+	@$(BIN)/python -m venv .venv-checkov
+	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
 
 # Byte-code of all of pulumi_aws would take minutes; of what is imported here it takes seconds, and spares each start some.
 COMPILED := boto3 botocore flask kubernetes moto psycopg pulumi pulumi_kubernetes/core pulumi_kubernetes/meta rich typer \

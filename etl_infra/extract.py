@@ -13,6 +13,7 @@ from etl_runtime.contract import Env
 from etl_infra.components.database import Database, DatabaseArgs
 from etl_infra.components.dump_queue import DumpQueue, DumpQueueArgs
 from etl_infra.components.fargate_task import FargateTask, FargateTaskArgs
+from etl_infra.components.nightly_run import NightlyRun, NightlyRunArgs
 from etl_infra.components.private_bucket import PrivateBucket, PrivateBucketArgs
 from etl_infra.components.task_state_machine import TaskStateMachine, TaskStateMachineArgs
 from etl_infra.documents.container_definition import SCRATCH_PATH
@@ -21,7 +22,8 @@ from etl_infra.documents.extract_machine import ExtractMachine, extract_machine
 from etl_infra.documents.iam import Text
 from etl_infra.documents.state_machine import Failure, machine_timeout_seconds
 from etl_infra.operations import Operations
-from etl_infra.stack_settings import ExtractSettings, StackSettings
+from etl_infra.protection import guarding_data
+from etl_infra.stack_settings import ExtractSettings, StackSettings, roles_outside_network
 
 STAGE: Final = "extract"
 
@@ -49,7 +51,7 @@ class Extract(pulumi.ComponentResource):
         stack, settings, home = args.stack, args.settings, args.stack.home
         self.load_buckets = settings.load_buckets
         child = pulumi.ResourceOptions(parent=self)
-        holds_data = pulumi.ResourceOptions(parent=self, protect=stack.is_protected)
+        holds_data = guarding_data(stack, self)
         database = Database(
             f"{name}-source",
             DatabaseArgs(
@@ -57,6 +59,8 @@ class Extract(pulumi.ComponentResource):
                 noun="source",
                 settings=settings.source,
                 network=stack.network,
+                log_key_arn=args.operations.key_arn,
+                log_retention_days=stack.log_retention_days,
                 protect=stack.is_protected,
             ),
             holds_data,
@@ -69,7 +73,10 @@ class Extract(pulumi.ComponentResource):
                 retention_days=settings.raw_retention_days,
                 writer_role_arns=[home.role_arn(f"{STAGE}-task")],
                 reader_role_arns=_readers(stack),
+                boundary=stack.boundary,
+                role_arns_outside=roles_outside_network(stack, STAGE),
                 access_log_bucket=stack.access_log_bucket,
+                deletable=not stack.is_protected,
             ),
             holds_data,
         )
@@ -139,6 +146,17 @@ class Extract(pulumi.ComponentResource):
             ),
             child,
         )
+        if settings.nightly:
+            NightlyRun(
+                f"{name}-nightly",
+                NightlyRunArgs(
+                    home=home,
+                    settings=settings.nightly,
+                    state_machine=self.state_machine,
+                    alarm_topic_arn=args.operations.alarm_topic_arn,
+                ),
+                child,
+            )
         self.register_outputs({})
 
 

@@ -19,7 +19,8 @@ from etl_infra.documents.iam import Text
 from etl_infra.documents.load_machine import LoadMachine, load_machine
 from etl_infra.documents.state_machine import Failure, machine_timeout_seconds
 from etl_infra.operations import Operations
-from etl_infra.stack_settings import LoadSettings, StackSettings
+from etl_infra.protection import guarding_data
+from etl_infra.stack_settings import LoadSettings, StackSettings, roles_outside_network
 
 STAGE: Final = "load"
 
@@ -44,7 +45,7 @@ class Load(pulumi.ComponentResource):
         super().__init__("etl:index:Load", name, None, opts)
         stack, settings, home = args.stack, args.settings, args.stack.home
         child = pulumi.ResourceOptions(parent=self)
-        holds_data = pulumi.ResourceOptions(parent=self, protect=stack.is_protected)
+        holds_data = guarding_data(stack, self)
         database = Database(
             f"{name}-target",
             DatabaseArgs(
@@ -52,6 +53,8 @@ class Load(pulumi.ComponentResource):
                 noun="target",
                 settings=settings.target,
                 network=stack.network,
+                log_key_arn=args.operations.key_arn,
+                log_retention_days=stack.log_retention_days,
                 protect=stack.is_protected,
             ),
             holds_data,
@@ -67,7 +70,10 @@ class Load(pulumi.ComponentResource):
                 reader_role_arns=[home.role_arn(noun) for noun in own_readers],
                 admitted_writer_role_arns=settings.transform_role_arns,
                 admitted_reader_role_arns=settings.dispatcher_role_arns,
+                boundary=stack.boundary,
+                role_arns_outside=roles_outside_network(stack, STAGE),
                 access_log_bucket=stack.access_log_bucket,
+                deletable=not stack.is_protected,
             ),
             holds_data,
         )

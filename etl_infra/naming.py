@@ -35,9 +35,17 @@ class Home:
         """The ARN of the role that `name` names."""
         return f"arn:aws:iam::{self.account_id}:role/{self.name(noun)}"
 
+    def alarm_topic_arn(self) -> str:
+        """The topic of the stack, named before it exists: its own key, too, raises alarms there."""
+        return self.arn("sns", self.name("alarms"))
+
     def log_group(self, container: str) -> str:
         """The log group of one container."""
         return f"/{contract.MIGRATOR_NAME}/{self.environment}/{container}"
+
+    def shell_log_group(self, container: str) -> str:
+        """The log group of the shells that are opened in one container."""
+        return f"{self.log_group(container)}-shell"
 
     def tags(self) -> dict[str, str]:
         """The tags of everything in AWS, applied by the provider."""
@@ -56,6 +64,11 @@ def state_machine_log_group(state_machine: str) -> str:
     https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
     """
     return f"/aws/vendedlogs/states/{state_machine}"
+
+
+def database_log_groups(identifier: str) -> dict[str, str]:
+    """The logs that a Postgres instance exports, and the groups into which RDS writes them."""
+    return {log: f"/aws/rds/instance/{identifier}/{log}" for log in ("postgresql", "upgrade")}
 
 
 def repository_arns(region: str, account_ids: Iterable[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,9 +11,18 @@ from etl_runtime import contract
 
 from etl_infra.components.data_key import DataKey, DataKeyArgs
 from etl_infra.documents.iam import Statement
-from etl_infra.documents.key_policy import KeyUse, allow_account, allow_log_groups, allow_service, key_policy
+from etl_infra.documents.key_events import key_event_rules
+from etl_infra.documents.key_policy import (
+    KeyUse,
+    allow_account,
+    allow_log_groups,
+    allow_service,
+    allow_shells,
+    key_policy,
+)
 from etl_infra.documents.topic_policy import alarm_topic_policy
-from etl_infra.naming import Home, bucket_arn, state_machine_log_group
+from etl_infra.naming import bucket_arn, database_log_groups, state_machine_log_group
+from etl_infra.protection import guarding_data
 from etl_infra.stack_settings import StackSettings
 
 
@@ -21,7 +30,7 @@ from etl_infra.stack_settings import StackSettings
 class OperationsArgs:
     """Who hears of alarms, and what the key's policy has to name."""
 
-    home: Home
+    stack: StackSettings
     alarm_emails: Sequence[str]
     log_groups: Sequence[str]
     uses: Sequence[KeyUse]
@@ -45,22 +54,21 @@ class OperationsArgs:
             # whoever deploys a machine, drives it or reads its history, and the machine itself
             allow_account("AllowUseThroughStepFunctions", "states", home),
             allow_service("AllowAlarms", "cloudwatch.amazonaws.com", home, home.arn("cloudwatch", "alarm:*")),
+            allow_service("AllowKeyEvents", "events.amazonaws.com", home, key_event_rules(home)),
             allow_service("AllowLogDelivery", "delivery.logs.amazonaws.com", home, home.arn("logs", "*")),
         ]
         if settings.extract:
             bucket = bucket_arn(home.bucket("extract").name)
             services.append(allow_service("AllowBucketEvents", "s3.amazonaws.com", home, bucket))
+        if settings.ecs_exec_enabled:
+            services.append(allow_shells(home))
         if settings.transform:
             dispatcher = (home.role_arn(contract.DISPATCHER_CONTAINER),)
             uses.append(KeyUse(sid="AllowDispatcherThroughSqs", via_service="sqs", role_arns=dispatcher))
         return cls(
-            home=home,
+            stack=settings,
             alarm_emails=settings.alarm_emails,
-            log_groups=[
-                group
-                for _, container, machine in stages
-                for group in (home.log_group(container), state_machine_log_group(machine))
-            ],
+            log_groups=[*_log_groups(settings, [stage[1:] for stage in stages])],
             uses=uses,
             services=services,
         )
@@ -70,7 +78,7 @@ class Operations(pulumi.ComponentResource):
     """One topic and one key of a stack.
 
     Defaults:
-        - the topic takes notices from this account's alarms and state machines alone, over TLS, encrypted
+        - the topic takes notices from this account's alarms, key events and state machines alone, over TLS, encrypted
         - the key holds no dump: messages, notices, logs and histories carry ids, never rows
     """
 
@@ -80,24 +88,23 @@ class Operations(pulumi.ComponentResource):
     def __init__(self, name: str, args: OperationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("etl:index:Operations", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        home = args.stack.home
         self.key_arn = DataKey(
             f"{name}-data",
             DataKeyArgs(
-                home=args.home,
+                home=home,
                 noun="operations",
                 description="Messages, notices, logs and histories of the pipeline",
-                policy=key_policy(args.home, args.uses, allow_log_groups(args.home, args.log_groups), *args.services),
+                policy=key_policy(home, args.uses, allow_log_groups(home, args.log_groups), *args.services),
             ),
-            child,
+            guarding_data(args.stack, self),
         ).arn
-        topic = aws.sns.Topic(
-            f"{name}-topic", name=args.home.name("alarms"), kms_master_key_id=self.key_arn, opts=child
-        )
+        topic = aws.sns.Topic(f"{name}-topic", name=home.name("alarms"), kms_master_key_id=self.key_arn, opts=child)
         self.alarm_topic_arn = topic.arn
         aws.sns.TopicPolicy(
             f"{name}-topic-policy",
             arn=topic.arn,
-            policy=pulumi.Output.json_dumps(alarm_topic_policy(args.home, topic.arn)),
+            policy=pulumi.Output.json_dumps(alarm_topic_policy(home, topic.arn)),
             opts=child,
         )
         for address in args.alarm_emails:
@@ -105,3 +112,17 @@ class Operations(pulumi.ComponentResource):
                 f"{name}-topic-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=child
             )
         self.register_outputs({"alarm_topic_arn": self.alarm_topic_arn})
+
+
+def _log_groups(settings: StackSettings, stages: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Every log group that the key encrypts: of containers, shells, state machines and created databases."""
+    home = settings.home
+    for container, machine in stages:
+        yield home.log_group(container)
+        yield state_machine_log_group(machine)
+        if settings.ecs_exec_enabled:
+            yield home.shell_log_group(container)
+    if settings.extract and settings.extract.source.new:
+        yield from database_log_groups(home.name("source")).values()
+    if settings.load and settings.load.target.new:
+        yield from database_log_groups(home.name("target")).values()

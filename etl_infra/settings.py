@@ -8,9 +8,11 @@ from typing import Any, Final, cast
 from etl_runtime import contract
 
 from etl_infra import naming
+from etl_infra.aws_limits import FARGATE_MEMORY_MIB, LOG_RETENTION_DAYS
 from etl_infra.stack_file import PROJECT_DIRECTORY, SettingsError, StackFile
 from etl_infra.stack_settings import (
     AccessSettings,
+    BoundarySettings,
     ClusterSettings,
     DatabaseSettings,
     ExtractSettings,
@@ -18,6 +20,7 @@ from etl_infra.stack_settings import (
     LoadSettings,
     NetworkSettings,
     NewDatabaseSettings,
+    NightlySettings,
     StackSettings,
     TaskSettings,
     TransformSettings,
@@ -33,43 +36,8 @@ CIDR_16_OR_NARROWER: Final = r"(\d{1,3}\.){3}\d{1,3}/(1[6-9]|2\d|3[0-2])"
 BUCKET_NAME: Final = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DATABASE_WORD: Final = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
+SCHEDULE: Final = r"(cron|rate)\([\w*?,/#\- ]+\)"
 SSL_MODES: Final = ("verify-full", "require", "disable")
-
-# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-LOG_RETENTION_DAYS: Final = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-)
-
-_GIB: Final = 1024
-# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
-FARGATE_MEMORY_MIB: Final[Mapping[int, range | tuple[int, ...]]] = {
-    256: (512, 1024, 2048),
-    512: range(1 * _GIB, 4 * _GIB + 1, _GIB),
-    1024: range(2 * _GIB, 8 * _GIB + 1, _GIB),
-    2048: range(4 * _GIB, 16 * _GIB + 1, _GIB),
-    4096: range(8 * _GIB, 30 * _GIB + 1, _GIB),
-    8192: range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB),
-    16384: range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB),
-}
 
 
 def load_settings() -> StackSettings:
@@ -92,6 +60,7 @@ def load_settings() -> StackSettings:
     settings = StackSettings(
         home=naming.Home(environment=environment, account_id=account_id, region=region),
         network=_network(file),
+        boundary=_boundary(file),
         images=_images(file, region, transform=transform),
         tls_mode=file.choice("tlsMode", SSL_MODES),
         ecs_exec_enabled=file.flag("ecsExecEnabled"),
@@ -121,6 +90,14 @@ def _network(file: StackFile) -> NetworkSettings:
     )
 
 
+def _boundary(file: StackFile) -> BoundarySettings:
+    return BoundarySettings(
+        organisation_id=file.text("organisationId", r"o-[a-z0-9]{10,32}", "an id such as o-a1b2c3d4e5", required=False)
+        or None,
+        vpc_endpoint_ids=file.texts("s3VpcEndpointIds", r"vpce-[0-9a-f]{8,17}", "ids of VPC endpoints"),
+    )
+
+
 def _images(file: StackFile, region: str, *, transform: bool) -> ImageSettings:
     accounts = {name: str(account) for name, account in file.mapping("imageRepositoryAccounts").items()}
     if not accounts:
@@ -142,12 +119,27 @@ def _images(file: StackFile, region: str, *, transform: bool) -> ImageSettings:
 
 
 def _extract(file: StackFile) -> ExtractSettings:
+    load_buckets = _load_buckets(file)
     return ExtractSettings(
         source=_database(file, "source"),
         task=_task(file, "extract"),
         raw_retention_days=file.integer("rawRetentionDays", 1, 14),
-        load_buckets=_load_buckets(file),
+        load_buckets=load_buckets,
+        nightly=_nightly(file, load_buckets),
     )
+
+
+def _nightly(file: StackFile, load_buckets: Mapping[str, contract.LoadBucket]) -> NightlySettings | None:
+    expression = file.text("nightlySchedule", SCHEDULE, "such as cron(0 2 * * ? *)", required=False)
+    timezone = file.text("nightlyTimezone", r"[A-Za-z_]+(/[A-Za-z_+-]+)*", "a time zone such as Europe/London")
+    environment = file.text("nightlyLoadEnvironment", required=False)
+    if bool(expression) != bool(environment):
+        file.refuse("nightlyLoadEnvironment", "and nightlySchedule: both must be given, or neither")
+    elif environment and environment not in load_buckets:
+        file.refuse("nightlyLoadEnvironment", f"must be one of loadBuckets: {', '.join(sorted(load_buckets))}")
+    if not expression:
+        return None
+    return NightlySettings(expression=expression, timezone=timezone, load_environment=environment)
 
 
 def _load_buckets(file: StackFile) -> dict[str, contract.LoadBucket]:
@@ -159,7 +151,7 @@ def _load_buckets(file: StackFile) -> dict[str, contract.LoadBucket]:
         file.matches("loadBuckets", bucket.owner, ACCOUNT_ID, f"{environment}.owner must be twelve digits")
         if not _is_environment(environment):
             file.refuse("loadBuckets", f"{environment!r} is not the name of an environment")
-        _refuse_protected(file, "loadBuckets", environment)
+        _refuse_protected(file, "loadBuckets", environment, bucket.owner)
         buckets[environment] = bucket
     if not buckets:
         file.refuse("loadBuckets", "is required: {<environment>: {bucket, owner}}")
@@ -169,13 +161,18 @@ def _load_buckets(file: StackFile) -> dict[str, contract.LoadBucket]:
 def _transform(file: StackFile) -> TransformSettings:
     directory = PROJECT_DIRECTORY / file.text("scrubDirectory")
     _rules_digest(file)
+    provider_arn = file.text("eksOidcProviderArn", OIDC_PROVIDER_ARN, "the ARN of an IAM OIDC provider", required=False)
+    cluster_name = file.text("eksClusterName", r"[A-Za-z0-9][\w-]{0,99}", "the name of an EKS cluster", required=False)
+    if bool(provider_arn) == bool(cluster_name):
+        file.refuse("eksOidcProviderArn", "or eksClusterName: exactly one must be given")
     return TransformSettings(
         cluster=ClusterSettings(
             context=file.text("kubernetesContext", required=False) or None,
             namespace=file.text("kubernetesNamespace", DNS_LABEL, "a DNS label"),
             api_cidrs=file.texts("kubernetesApiCidrs", CIDR_16_OR_NARROWER, "ranges of /16 or narrower", at_least=1),
             monitoring_namespace=file.text("monitoringNamespace", DNS_LABEL, "a DNS label"),
-            oidc_provider_arn=file.text("eksOidcProviderArn", OIDC_PROVIDER_ARN, "the ARN of an IAM OIDC provider"),
+            oidc_provider_arn=provider_arn or None,
+            eks_cluster_name=cluster_name or None,
         ),
         max_active_jobs=file.integer("maxActiveJobs", 1, 50),
         cpu_millis=file.integer("transformCpuMillis", 250, 64000),
@@ -189,7 +186,7 @@ def _transform(file: StackFile) -> TransformSettings:
 
 
 def _load(file: StackFile, environment: str) -> LoadSettings:
-    _refuse_protected(file, "loadEnabled", environment)
+    _refuse_protected(file, "loadEnabled", environment, file.text("awsAccountId", required=False))
     return LoadSettings(
         target=_database(file, "target"),
         task=_task(file, "load"),
@@ -230,7 +227,7 @@ def _database(file: StackFile, side: str) -> DatabaseSettings:
 
 def _task(file: StackFile, stage: str) -> TaskSettings:
     cpu = int(file.choice(f"{stage}Cpu", map(str, FARGATE_MEMORY_MIB)))
-    memory_mib = file.integer(f"{stage}MemoryMib", 512, 120 * _GIB)
+    memory_mib = file.integer(f"{stage}MemoryMib", 512, 122880)
     if memory_mib not in FARGATE_MEMORY_MIB[cpu]:
         sizes = FARGATE_MEMORY_MIB[cpu]
         file.refuse(
@@ -254,12 +251,15 @@ def _rules_digest(file: StackFile) -> str:
     return contract.rules_digest(directory)
 
 
-def _refuse_protected(file: StackFile, key: str, environment: str) -> None:
-    if (
-        environment in contract.PROTECTED_ENVIRONMENTS
-        and file.text("allowProtectedLoad", required=False) != environment
-    ):
-        file.refuse(key, f"names {environment}, a protected environment, which allowProtectedLoad does not name")
+def _refuse_protected(file: StackFile, key: str, environment: str, account_id: str) -> None:
+    """A protected environment is one by its name, and by its account whatever the stack is called."""
+    accounts = {name: str(account) for name, account in file.mapping("imageRepositoryAccounts").items()}
+    allowed = file.text("allowProtectedLoad", required=False)
+    for protected in sorted(contract.PROTECTED_ENVIRONMENTS - {allowed}):
+        if environment == protected:
+            file.refuse(key, f"names {protected}, a protected environment, which allowProtectedLoad does not name")
+        elif accounts.get(protected) == account_id:
+            file.refuse(key, f"leads to the account of {protected}, which allowProtectedLoad does not name")
 
 
 def _check_own_load_bucket(file: StackFile, settings: StackSettings) -> None:

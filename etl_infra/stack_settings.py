@@ -22,6 +22,14 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoundarySettings:
+    """From where dumps may be reached at all: this organisation, these VPC endpoints; None and () set no limit."""
+
+    organisation_id: str | None
+    vpc_endpoint_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageSettings:
     """The images by digest, and the ARNs of the repositories that hold them."""
 
@@ -64,6 +72,15 @@ class DatabaseSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NightlySettings:
+    """When a dump is taken by itself, in which time zone, and for which load environment."""
+
+    expression: str
+    timezone: str
+    load_environment: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExtractSettings:
     """What the extract stage needs."""
 
@@ -71,17 +88,22 @@ class ExtractSettings:
     task: TaskSettings
     raw_retention_days: int
     load_buckets: Mapping[str, contract.LoadBucket]
+    nightly: NightlySettings | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
-    """The Kubernetes cluster in which dumps are cleaned."""
+    """The Kubernetes cluster in which dumps are cleaned.
+
+    Its service accounts assume their roles by an IAM OIDC provider (IRSA) or by EKS Pod Identity: one is set.
+    """
 
     context: str | None
     namespace: str
     api_cidrs: tuple[str, ...]
     monitoring_namespace: str
-    oidc_provider_arn: str
+    oidc_provider_arn: str | None
+    eks_cluster_name: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +148,7 @@ class StackSettings:
 
     home: Home
     network: NetworkSettings
+    boundary: BoundarySettings
     images: ImageSettings
     tls_mode: str
     ecs_exec_enabled: bool
@@ -141,3 +164,8 @@ class StackSettings:
     def is_protected(self) -> bool:
         """Whether data-bearing resources may only be deleted after a person has unprotected them."""
         return self.home.environment in contract.PROTECTED_ENVIRONMENTS
+
+
+def roles_outside_network(stack: StackSettings, stage: str) -> list[str]:
+    """The roles that ask for a stage's manifests from outside of every VPC: the state machine's, and Jenkins'."""
+    return [stack.home.role_arn(noun) for noun in (f"{stage}-states", *(("jenkins",) if stack.access else ()))]

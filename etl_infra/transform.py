@@ -15,6 +15,7 @@ from etl_infra.components.data_key import DataKey, DataKeyArgs
 from etl_infra.components.dispatcher import Dispatcher, DispatcherArgs
 from etl_infra.components.object_meta import object_meta
 from etl_infra.components.pipeline_namespace import PipelineNamespace, PipelineNamespaceArgs
+from etl_infra.components.workload_admission import WorkloadAdmission, WorkloadAdmissionArgs
 from etl_infra.components.workload_identity import WorkloadIdentity, WorkloadIdentityArgs
 from etl_infra.documents import dispatcher_pod, transform_job
 from etl_infra.documents.cleaned_dumps import read_cleaned_manifests, write_cleaned_dumps
@@ -22,13 +23,17 @@ from etl_infra.documents.container_definition import SCRATCH_PATH
 from etl_infra.documents.iam import Statement, Text
 from etl_infra.documents.key_policy import allow_account, key_policy
 from etl_infra.documents.network_policy import Ways
+from etl_infra.documents.pod import PodSize
+from etl_infra.documents.secret_policy import secret_policy
 from etl_infra.documents.task_roles import read_secret
 from etl_infra.documents.transform_job import SCRUB_PATH, TransformJob, job_template
 from etl_infra.extract import Extract
+from etl_infra.protection import guarding_data
 from etl_infra.stack_settings import StackSettings, TransformSettings
 
 SCRUB_CONFIG_MAP: Final = "scrub-rules"
 SALT_RECOVERY_DAYS: Final = 30
+BESIDE_SCRATCH_GIB: Final = 1  # logs and the mounted rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,7 @@ class Transform(pulumi.ComponentResource):
         self.namespace = self._create_namespace()
         salt_arn = self._create_salt()
         self._create_rules()
+        admission = self._create_admission()
         self._create_identity(
             transform_job.SERVICE_ACCOUNT,
             [
@@ -93,7 +99,7 @@ class Transform(pulumi.ComponentResource):
                     Env.MAX_ACTIVE_JOBS: str(settings.max_active_jobs),
                 },
             ),
-            self._child,
+            pulumi.ResourceOptions(parent=self, depends_on=[admission]),
         )
         self.register_outputs({"namespace": self.namespace})
 
@@ -107,11 +113,13 @@ class Transform(pulumi.ComponentResource):
             PipelineNamespaceArgs(
                 namespace=cluster.namespace,
                 max_active_jobs=self._args.settings.max_active_jobs,
+                job_size=self._job_size(),
                 ways=Ways(
                     aws_endpoint_cidrs=network.aws_endpoint_cidrs,
                     s3_cidrs=s3.entries.apply(lambda entries: [entry.cidr for entry in entries]),
                     api_cidrs=cluster.api_cidrs,
                     monitoring_namespace=cluster.monitoring_namespace,
+                    pod_identity=bool(cluster.eks_cluster_name),
                 ),
             ),
             self._child,
@@ -119,7 +127,7 @@ class Transform(pulumi.ComponentResource):
 
     def _create_salt(self) -> pulumi.Output[str]:
         home = self._args.stack.home
-        holds_data = pulumi.ResourceOptions(parent=self, protect=self._args.stack.is_protected)
+        holds_data = guarding_data(self._args.stack, self)
         key = DataKey(
             f"{self._name}-salt-data",
             DataKeyArgs(
@@ -135,7 +143,15 @@ class Transform(pulumi.ComponentResource):
             name=home.name("scrub-salt"),
             description="Salt of the pseudonyms: with it, and a list of people, they could be undone",
             kms_key_id=key.arn,
-            recovery_window_in_days=SALT_RECOVERY_DAYS,
+            # elsewhere a secret that could be recovered would stand in the way of the next stack's
+            recovery_window_in_days=SALT_RECOVERY_DAYS if self._args.stack.is_protected else 0,
+            opts=holds_data,
+        )
+        aws.secretsmanager.SecretPolicy(
+            f"{self._name}-salt-policy",
+            secret_arn=secret.arn,
+            policy=pulumi.Output.json_dumps(secret_policy(home, secret.arn)),
+            block_public_policy=True,
             opts=holds_data,
         )
         aws.secretsmanager.SecretVersion(
@@ -160,6 +176,18 @@ class Transform(pulumi.ComponentResource):
             opts=self._child,
         )
 
+    def _create_admission(self) -> WorkloadAdmission:
+        images = self._args.stack.images
+        return WorkloadAdmission(
+            f"{self._name}-admission",
+            WorkloadAdmissionArgs(
+                namespace=self._args.settings.cluster.namespace,
+                job_image=images.transform,
+                images=(images.transform, images.dispatcher),
+            ),
+            self._child,
+        )
+
     def _create_identity(
         self, service_account: str, statements: list[Statement], *, uses_kubernetes_api: bool = False
     ) -> None:
@@ -169,13 +197,20 @@ class Transform(pulumi.ComponentResource):
             WorkloadIdentityArgs(
                 home=self._args.stack.home,
                 service_account=service_account,
-                namespace=cluster.namespace,
+                cluster=cluster,
                 namespace_name=self.namespace,
-                oidc_provider_arn=cluster.oidc_provider_arn,
                 statements=statements,
                 uses_kubernetes_api=uses_kubernetes_api,
             ),
             self._child,
+        )
+
+    def _job_size(self) -> PodSize:
+        settings = self._args.settings
+        return PodSize(
+            cpu_millis=settings.cpu_millis,
+            memory_mib=settings.memory_mib,
+            storage_gib=settings.storage_gib + BESIDE_SCRATCH_GIB,
         )
 
     def _job(self, salt_arn: Text) -> TransformJob:
@@ -184,9 +219,8 @@ class Transform(pulumi.ComponentResource):
             namespace=settings.cluster.namespace,
             image=image,
             scrub_config_map=SCRUB_CONFIG_MAP,
-            cpu_millis=settings.cpu_millis,
-            memory_mib=settings.memory_mib,
-            storage_gib=settings.storage_gib,
+            size=self._job_size(),
+            scratch_gib=settings.storage_gib,
             timeout_seconds=settings.timeout_minutes * 60,
             environment={
                 **self._shared,

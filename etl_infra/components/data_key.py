@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from etl_infra.documents.iam import Document
+from etl_infra.documents.key_events import NOTICE, NOTICE_PATHS, key_event_pattern, key_event_rule
 from etl_infra.naming import Home
 
 
@@ -27,6 +28,7 @@ class DataKey(pulumi.ComponentResource):
     Defaults:
         - rotated every year; thirty days between deletion and loss
         - the policy given is the whole policy: the account has no further right in it
+        - the alarm topic hears of whoever disables it, changes its policy or schedules its deletion
     """
 
     arn: pulumi.Output[str]
@@ -44,4 +46,19 @@ class DataKey(pulumi.ComponentResource):
         )
         aws.kms.Alias(f"{name}-alias", name=f"alias/{args.home.name(args.noun)}", target_key_id=key.key_id, opts=child)
         self.arn = key.arn
+        rule = aws.cloudwatch.EventRule(
+            f"{name}-events",
+            name=key_event_rule(args.noun, args.home),
+            description=f"Calls after which the key may be lost: {args.description}",
+            event_pattern=pulumi.Output.json_dumps(key_event_pattern(key.arn)),
+            opts=child,
+        )
+        aws.cloudwatch.EventTarget(
+            f"{name}-notice",
+            rule=rule.name,
+            target_id="alarms",
+            arn=args.home.alarm_topic_arn(),
+            input_transformer={"input_paths": NOTICE_PATHS, "input_template": NOTICE % args.noun},
+            opts=child,
+        )
         self.register_outputs({"arn": self.arn})

@@ -12,11 +12,20 @@ from etl_infra.components.data_key import DataKey, DataKeyArgs
 from etl_infra.documents.iam import Statement
 from etl_infra.documents.key_policy import allow_rds, key_policy
 from etl_infra.documents.task_roles import connect_to_database
-from etl_infra.naming import Home
+from etl_infra.naming import Home, database_log_groups
 from etl_infra.stack_settings import DatabaseSettings, NetworkSettings, NewDatabaseSettings
 
 POSTGRES_PORT: Final = 5432
 BACKUP_RETENTION_DAYS: Final = 7
+PARAMETERS: Final = {
+    "rds.force_ssl": "1",
+    "log_connections": "1",
+    "log_disconnections": "1",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_error_statement": "panic",
+}
+"""TLS alone; who came and went is logged, and the text of no statement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +36,21 @@ class DatabaseArgs:
     noun: str
     settings: DatabaseSettings
     network: NetworkSettings
+    log_key_arn: pulumi.Input[str]
+    log_retention_days: int
     protect: bool
 
 
 class Database(pulumi.ComponentResource):
     """A Postgres instance and how a task reaches it.
 
-    An adopted instance is only read. A created one is by default:
+    An adopted instance is only read; the defaults are those of a created one.
+
+    Defaults:
         - encrypted with a key of its own, not public, TLS enforced, IAM sign-in on
         - its master password made and rotated by RDS in Secrets Manager
-        - in two zones, backed up, its logs exported, safe from deletion where `protect` says so
+        - in two zones, backed up, safe from deletion where `protect` says so
+        - its logs exported to encrypted groups that end, without the text of any query: that may hold personal data
     """
 
     host: pulumi.Output[str]
@@ -96,9 +110,19 @@ class Database(pulumi.ComponentResource):
             f"{name}-parameters",
             name=identifier,
             family=f"postgres{new.engine_version.partition('.')[0]}",
-            parameters=[{"name": "rds.force_ssl", "value": "1"}, {"name": "log_connections", "value": "1"}],
+            parameters=[{"name": key, "value": value} for key, value in PARAMETERS.items()],
             opts=child,
         )
+        log_groups = {
+            log: aws.cloudwatch.LogGroup(
+                f"{name}-{log}-logs",
+                name=log_group,
+                retention_in_days=args.log_retention_days,
+                kms_key_id=args.log_key_arn,
+                opts=child,
+            )
+            for log, log_group in database_log_groups(identifier).items()
+        }
         instance = aws.rds.Instance(
             f"{name}-instance",
             identifier=identifier,
@@ -125,12 +149,14 @@ class Database(pulumi.ComponentResource):
             copy_tags_to_snapshot=True,
             backup_retention_period=BACKUP_RETENTION_DAYS,
             deletion_protection=args.protect,
-            skip_final_snapshot=False,
-            final_snapshot_identifier=f"{identifier}-final",
-            enabled_cloudwatch_logs_exports=["postgresql", "upgrade"],
+            # a snapshot would outlive its stack, and its name stand in the way of the next one's
+            skip_final_snapshot=not args.protect,
+            final_snapshot_identifier=f"{identifier}-final" if args.protect else None,
+            enabled_cloudwatch_logs_exports=list(log_groups),
             performance_insights_enabled=True,
             performance_insights_kms_key_id=key.arn,
-            opts=child,
+            # RDS would make the groups itself, unencrypted and without end
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(log_groups.values())),
         )
         self.host, self.port = instance.address, instance.port
         self.security_group_id = group.id

@@ -42,7 +42,7 @@ class Dispatcher(pulumi.ComponentResource):
     """A Deployment of one replica.
 
     Defaults:
-        - may create, get, list and watch Jobs of its namespace, and nothing else: no delete, no secrets, no pods
+        - may create, get and list Jobs of its namespace, and nothing else: no delete, no secrets, no pods
         - recreated rather than rolled, so that two never run side by side for long
     """
 
@@ -63,7 +63,7 @@ class Dispatcher(pulumi.ComponentResource):
         role = k8s.rbac.v1.Role(
             f"{name}-role",
             metadata=metadata,
-            rules=[{"api_groups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch"]}],
+            rules=[{"api_groups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list"]}],
             opts=child,
         )
         binding = k8s.rbac.v1.RoleBinding(

@@ -45,6 +45,7 @@ class FargateTask(pulumi.ComponentResource):
         - private: no way in; out to the database, the AWS endpoints and S3 alone
         - two roles: the execution role pulls, logs and reads the sign-in secret; the task role is the program's own
         - not root, no capability, read-only root, an encrypted log group
+        - no shell; where a setting allows one, all that is typed and shown in it is encrypted and logged
     """
 
     cluster_name: str
@@ -58,17 +59,28 @@ class FargateTask(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self._args = args
         self.cluster_name = args.home.name(args.stage)
+        log_group = self._log_group(f"{name}-logs", args.home.log_group(args.container))
+        shell_log_group = (
+            self._log_group(f"{name}-shell-logs", args.home.shell_log_group(args.container))
+            if args.exec_enabled
+            else None
+        )
         self._cluster = aws.ecs.Cluster(
             f"{name}-cluster",
             name=self.cluster_name,
             settings=[{"name": "containerInsights", "value": "enabled"}],
-            opts=child,
-        )
-        log_group = aws.cloudwatch.LogGroup(
-            f"{name}-logs",
-            name=args.home.log_group(args.container),
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.log_key_arn,
+            configuration={
+                "execute_command_configuration": {
+                    "kms_key_id": args.log_key_arn,
+                    "logging": "OVERRIDE",
+                    "log_configuration": {
+                        "cloud_watch_encryption_enabled": True,
+                        "cloud_watch_log_group_name": shell_log_group.name,
+                    },
+                }
+            }
+            if shell_log_group
+            else None,
             opts=child,
         )
         self.log_group_name = log_group.name
@@ -86,7 +98,11 @@ class FargateTask(pulumi.ComponentResource):
         self._task_role = self._role(
             f"{name}-task",
             "task",
-            [*args.statements, *args.database.sign_in(), *((open_shell(),) if args.exec_enabled else ())],
+            [
+                *args.statements,
+                *args.database.sign_in(),
+                *(open_shell(shell_log_group.arn, args.log_key_arn) if shell_log_group else ()),
+            ],
         )
         definition = aws.ecs.TaskDefinition(
             f"{name}-definition",
@@ -145,6 +161,15 @@ class FargateTask(pulumi.ComponentResource):
             log_group=log_group,
             region=args.home.region,
             exec_enabled=args.exec_enabled,
+        )
+
+    def _log_group(self, name: str, physical_name: str) -> aws.cloudwatch.LogGroup:
+        return aws.cloudwatch.LogGroup(
+            name,
+            name=physical_name,
+            retention_in_days=self._args.log_retention_days,
+            kms_key_id=self._args.log_key_arn,
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _role(self, name: str, noun: str, statements: Sequence[Statement]) -> aws.iam.Role:

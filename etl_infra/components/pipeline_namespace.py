@@ -11,18 +11,19 @@ from etl_runtime import contract
 
 from etl_infra.components.object_meta import object_meta
 from etl_infra.documents.network_policy import Ways, network_policies
+from etl_infra.documents.pod import PodSize
+from etl_infra.documents.quota import quota
 
-FINISHED_JOBS: Final = 50  # ended Jobs stay for a day and count towards the quota
-DISPATCHER_PODS: Final = 2  # the one that runs, and its successor while it ends
 RESTRICTED: Final = "restricted"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineNamespaceArgs:
-    """Name of the namespace, how many Jobs may run in it at a time, and where its pods may go."""
+    """Name of the namespace, how many Jobs of which size may run in it at a time, and where its pods may go."""
 
     namespace: str
     max_active_jobs: int
+    job_size: PodSize
     ways: Ways
 
 
@@ -31,7 +32,8 @@ class PipelineNamespace(pulumi.ComponentResource):
 
     Defaults:
         - pods must meet the restricted pod security standard
-        - running pods and kept Jobs are bounded by quota
+        - pods, kept Jobs, and the CPU, memory and disk of all of them are bounded by quota; volumes that last and
+          services are not to be had
         - no traffic in or out but by a named way
     """
 
@@ -56,12 +58,7 @@ class PipelineNamespace(pulumi.ComponentResource):
         k8s.core.v1.ResourceQuota(
             f"{name}-quota",
             metadata=object_meta("quota", contract.MIGRATOR_NAME, self.name),
-            spec={
-                "hard": {
-                    "count/jobs.batch": str(args.max_active_jobs + FINISHED_JOBS),
-                    "pods": str(args.max_active_jobs + DISPATCHER_PODS),
-                }
-            },
+            spec=cast(Any, quota(args.max_active_jobs, args.job_size)),
             opts=child,
         )
         for way, spec in network_policies(args.ways).items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
@@ -14,6 +14,7 @@ from etl_infra.documents.bucket_policy import (
     READ_OBJECT,
     WRITE_OBJECT,
     bucket_policy,
+    deny_outside,
     grant_manifest_readers,
     grant_writers,
     manifests_of,
@@ -22,6 +23,7 @@ from etl_infra.documents.bucket_policy import (
 from etl_infra.documents.iam import Statement, allow, joined
 from etl_infra.documents.key_policy import USE, KeyUse, key_policy
 from etl_infra.naming import Home
+from etl_infra.stack_settings import BoundarySettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,8 @@ class PrivateBucketArgs:
     """A bucket by stage, how long it keeps a dump (days), and the roles that use it.
 
     All of them may use the key. Writers and readers have their rights in the bucket from their own policies; admitted
-    ones, who may be of another account, need the bucket's word as well.
+    ones, who may be of another account, need the bucket's word as well. `role_arns_outside` are those that work from
+    outside of the boundary's network. A `deletable` bucket goes with its stack, dumps and all.
     """
 
     home: Home
@@ -37,9 +40,12 @@ class PrivateBucketArgs:
     retention_days: int
     writer_role_arns: Sequence[str]
     reader_role_arns: Sequence[str]
-    admitted_writer_role_arns: Sequence[str] = field(default=())
-    admitted_reader_role_arns: Sequence[str] = field(default=())
-    access_log_bucket: str | None = None
+    boundary: BoundarySettings
+    role_arns_outside: Sequence[str]
+    access_log_bucket: str | None
+    deletable: bool
+    admitted_writer_role_arns: Sequence[str] = ()
+    admitted_reader_role_arns: Sequence[str] = ()
 
 
 class PrivateBucket(pulumi.ComponentResource):
@@ -62,7 +68,7 @@ class PrivateBucket(pulumi.ComponentResource):
         self._region = args.home.region
         self.key_arn = self._key(name, args).arn
         bucket = aws.s3.Bucket(
-            f"{name}-bucket", bucket=args.home.bucket(args.stage).name, force_destroy=False, opts=child
+            f"{name}-bucket", bucket=args.home.bucket(args.stage).name, force_destroy=args.deletable, opts=child
         )
         self.name, self.arn = bucket.bucket, bucket.arn
         access = aws.s3.BucketPublicAccessBlock(
@@ -103,6 +109,7 @@ class PrivateBucket(pulumi.ComponentResource):
                 bucket_policy(
                     bucket.arn,
                     self.key_arn,
+                    *deny_outside(bucket.arn, args.boundary, args.role_arns_outside),
                     *grant_writers(bucket.arn, args.admitted_writer_role_arns),
                     *grant_manifest_readers(bucket.arn, args.admitted_reader_role_arns),
                 )
@@ -131,9 +138,8 @@ class PrivateBucket(pulumi.ComponentResource):
 
     def read_objects(self, prefix: str = "") -> list[Statement]:
         """Read the dumps under a prefix, in any version."""
-        tags = ("s3:GetObjectTagging", "s3:GetObjectVersionTagging")
         return [
-            allow("AllowReadingDumps", (*READ_OBJECT, *tags), (joined(self.arn, f"/{prefix}*"),)),
+            allow("AllowReadingDumps", READ_OBJECT, (joined(self.arn, f"/{prefix}*"),)),
             self._use_key("AllowDecryptingDumps", ("kms:Decrypt",)),
         ]
 

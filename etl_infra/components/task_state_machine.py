@@ -107,6 +107,13 @@ class TaskStateMachine(pulumi.ComponentResource):
             )
         self.register_outputs({"arn": self.arn})
 
+    def start_executions(self, sid: str) -> list[Statement]:
+        """Start executions of this machine, and encrypt their input as it does."""
+        return [
+            allow(f"AllowStarting{sid}", ("states:StartExecution",), (self.arn,)),
+            self._use_key("AllowEncryptingHistory", "states"),
+        ]
+
     def drive_executions(self, sid: str) -> list[Statement]:
         """Start, describe and stop executions of this machine."""
         executions = self._home.arn("states", f"execution:{self._name}:*")

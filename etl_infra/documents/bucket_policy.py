@@ -8,6 +8,7 @@ from typing import Final
 from etl_runtime import contract
 
 from etl_infra.documents.iam import Document, Statement, Text, account_root, allow, deny, joined, policy_document
+from etl_infra.stack_settings import BoundarySettings
 
 ANYONE: Final = "*"
 ENCRYPTION_HEADER: Final = "s3:x-amz-server-side-encryption"
@@ -17,7 +18,7 @@ WRITE_OBJECT: Final = ("s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectT
 
 
 def bucket_policy(bucket_arn: Text, key_arn: Text, *grants: Statement) -> Document:
-    """The policy of a private bucket: TLS, this key and no other, a manifest written once; then the grants."""
+    """The policy of a private bucket: TLS, this key and no other, a manifest written once; then what else is given."""
     objects = objects_of(bucket_arn)
     return policy_document(
         deny(
@@ -53,13 +54,56 @@ def bucket_policy(bucket_arn: Text, key_arn: Text, *grants: Statement) -> Docume
     )
 
 
+def deny_outside(bucket_arn: Text, boundary: BoundarySettings, role_arns_outside: Sequence[str]) -> list[Statement]:
+    """What the limits that a stack sets deny to everybody beyond them.
+
+    Args:
+        bucket_arn: the bucket.
+        boundary: the limits; those that are not set deny nothing.
+        role_arns_outside: roles that work from outside of every VPC: Step Functions' own, and Jenkins'. Their policies
+            let them read manifests alone.
+    """
+    statements: list[Statement] = []
+    if boundary.organisation_id:
+        statements.append(
+            deny(
+                "DenyOutsideOrganisation",
+                ("s3:*",),
+                (bucket_arn, objects_of(bucket_arn)),
+                {
+                    "StringNotEquals": {"aws:PrincipalOrgID": boundary.organisation_id},
+                    "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+                },
+                ANYONE,
+            )
+        )
+    if boundary.vpc_endpoint_ids:
+        # objects alone: whoever deploys sets the bucket up from elsewhere
+        conditions: dict[str, dict[str, list[str]]] = {
+            "StringNotEquals": {"aws:SourceVpce": list(boundary.vpc_endpoint_ids)}
+        }
+        if role_arns_outside:
+            conditions["ArnNotEquals"] = {"aws:PrincipalArn": list(role_arns_outside)}
+        statements.append(
+            deny(
+                "DenyOutsideOwnNetwork",
+                (*READ_OBJECT, "s3:PutObject"),
+                (objects_of(bucket_arn),),
+                conditions,
+                ANYONE,
+            )
+        )
+    return statements
+
+
 def grant_writers(bucket_arn: Text, role_arns: Sequence[str]) -> list[Statement]:
-    """Roles, of whatever account, that fill a bucket, and see what is in it already."""
+    """Roles, of whatever account, that fill a bucket, and see which dumps are in it already."""
     if not role_arns:
         return []
     who = _roles(role_arns)
     return [
-        allow("AllowWritingObjects", (*READ_OBJECT, *WRITE_OBJECT), (objects_of(bucket_arn),), *who),
+        allow("AllowWritingObjects", WRITE_OBJECT, (objects_of(bucket_arn),), *who),
+        allow("AllowWritersToReadManifests", READ_OBJECT, (manifests_of(bucket_arn),), *who),
         allow("AllowWritersToList", ("s3:ListBucket",), (bucket_arn,), *who),
     ]
 

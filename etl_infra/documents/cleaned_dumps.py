@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from etl_runtime.contract import LoadBucket
+from etl_runtime.contract import MANIFEST_NAME, LoadBucket
 
 from etl_infra.documents.bucket_policy import READ_OBJECT, WRITE_OBJECT, manifests_of
 from etl_infra.documents.iam import Statement, allow
@@ -13,10 +13,11 @@ from etl_infra.naming import Home, bucket_arn
 
 
 def write_cleaned_dumps(home: Home, buckets: Mapping[str, LoadBucket]) -> list[Statement]:
-    """Write each environment's dumps below its own prefix of its own bucket, and see what is there already."""
+    """Write each environment's dumps below its own prefix of its own bucket, and see which are there already."""
     places = [f"{bucket_arn(bucket.name)}/{environment}/*" for environment, bucket in sorted(buckets.items())]
     return [
-        allow("AllowWritingCleanedDumps", (*READ_OBJECT, *WRITE_OBJECT), places),
+        allow("AllowWritingCleanedDumps", WRITE_OBJECT, places),
+        allow("AllowReadingCleanedManifests", READ_OBJECT, [f"{place}/{MANIFEST_NAME}" for place in places]),
         _list(buckets),
         _use_keys(home, buckets, USE),
     ]

@@ -10,7 +10,7 @@ from etl_runtime import contract
 from etl_runtime.contract import Env
 
 from etl_infra.documents.iam import Text
-from etl_infra.documents.pod import CONTAINER_SECURITY, POD_SECURITY, environment, resources
+from etl_infra.documents.pod import CONTAINER_SECURITY, POD_SECURITY, PodSize, environment, resources
 from etl_infra.naming import labels
 
 SERVICE_ACCOUNT: Final = contract.DISPATCHER_CONTAINER
@@ -18,6 +18,7 @@ METRICS_PORT: Final = 8080
 JOB_PATH: Final = "/etc/postgres-etl/job"
 JOB_FILE: Final = "job.yaml"
 GRACE_SECONDS: Final = 60
+SIZE: Final = PodSize(cpu_millis=100, memory_mib=256, storage_gib=1)
 TEMPLATE_DIGEST_ANNOTATION: Final = "postgres-etl/job-template-sha256"
 
 
@@ -64,7 +65,7 @@ def _container(pod: DispatcherPod) -> dict[str, Any]:
         "env": environment(pod.environment),
         "ports": [{"name": "metrics", "containerPort": METRICS_PORT}],
         "securityContext": dict(CONTAINER_SECURITY),
-        "resources": resources(100, 256, 1),
+        "resources": resources(SIZE),
         "volumeMounts": [{"name": "job", "mountPath": JOB_PATH, "readOnly": True}],
         # alive while its loop turns, ready while queue and cluster answer
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": "metrics"}, "periodSeconds": 30, "timeoutSeconds": 5},

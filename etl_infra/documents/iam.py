@@ -106,6 +106,29 @@ def service_account_trust(oidc_provider_arn: str, namespace: str, service_accoun
     )
 
 
+def pod_identity_trust(home: Home, cluster_name: str, namespace: str, service_account: str) -> Document:
+    """The trust of a role that one Kubernetes service account of one cluster assumes by EKS Pod Identity.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
+    """
+    return policy_document(
+        {
+            "Sid": "AllowOneServiceAccount",
+            "Effect": "Allow",
+            "Principal": {"Service": "pods.eks.amazonaws.com"},
+            "Action": ["sts:AssumeRole", "sts:TagSession"],
+            "Condition": {
+                "StringEquals": {
+                    "aws:SourceAccount": home.account_id,
+                    "aws:RequestTag/kubernetes-namespace": namespace,
+                    "aws:RequestTag/kubernetes-service-account": service_account,
+                },
+                "ArnEquals": {"aws:SourceArn": home.arn("eks", f"cluster/{cluster_name}")},
+            },
+        }
+    )
+
+
 def role_trust(role_arns: Sequence[str]) -> Document:
     """The trust of a role that other roles assume."""
     return policy_document(

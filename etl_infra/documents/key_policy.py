@@ -38,6 +38,9 @@ EVERYTHING_IN_THE_KEY: Final = ("*",)
 """In a key policy "*" is the key itself: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html"""
 
 
+SESSION: Final = "kms:EncryptionContext:aws:ssm:SessionId"
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeyUse:
     """Roles that use a key through one AWS service, named by ARN so that they need not exist yet."""
@@ -74,7 +77,6 @@ def allow_log_groups(home: Home, log_groups: Sequence[str]) -> Statement:
         "AllowLogGroups",
         (
             "kms:Decrypt",
-            "kms:DescribeKey",
             "kms:Encrypt",
             "kms:GenerateDataKey",
             "kms:ReEncryptFrom",
@@ -82,7 +84,7 @@ def allow_log_groups(home: Home, log_groups: Sequence[str]) -> Statement:
         ),
         EVERYTHING_IN_THE_KEY,
         {
-            "ArnEquals": {
+            "StringEquals": {
                 "kms:EncryptionContext:aws:logs:arn": [
                     home.arn("logs", f"log-group:{log_group}") for log_group in log_groups
                 ]
@@ -124,6 +126,20 @@ def allow_account(sid: str, via_service: str, home: Home) -> Statement:
                 "kms:ViaService": f"{via_service}.{home.region}.amazonaws.com",
             }
         },
+        account_root(home.account_id),
+    )
+
+
+def allow_shells(home: Home) -> Statement:
+    """Roles of the account may use the key for ECS Exec sessions, which carry their id in the encryption context.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+    """
+    return allow(
+        "AllowShellSessions",
+        USE,
+        EVERYTHING_IN_THE_KEY,
+        {"StringEquals": {"kms:CallerAccount": home.account_id}, "Null": {SESSION: "false"}},
         account_root(home.account_id),
     )
 

@@ -13,6 +13,7 @@ from etl_infra.documents.dispatcher_pod import METRICS_PORT
 from etl_infra.naming import labels
 
 EVERY_POD: Final[dict[str, Any]] = {}
+POD_IDENTITY_AGENT: Final = "169.254.170.23/32"
 HTTPS: Final = [{"protocol": "TCP", "port": 443}]
 
 
@@ -24,12 +25,21 @@ class Ways:
     s3_cidrs: pulumi.Input[Sequence[str]]
     api_cidrs: Sequence[str]
     monitoring_namespace: str
+    pod_identity: bool
 
 
 def network_policies(ways: Ways) -> dict[str, dict[str, Any]]:
     """Name → spec. Only the dispatcher speaks to the cluster's API; no pod reaches a database or another pod."""
     dispatcher = {"matchLabels": labels(contract.DISPATCHER_CONTAINER)}
+    agent: dict[str, dict[str, Any]] = {
+        "allow-pod-identity-agent": {
+            "podSelector": EVERY_POD,
+            "policyTypes": ["Egress"],
+            "egress": [{"to": _blocks([POD_IDENTITY_AGENT]), "ports": [{"protocol": "TCP", "port": 80}]}],
+        }
+    }
     return {
+        **(agent if ways.pod_identity else {}),
         "default-deny": {"podSelector": EVERY_POD, "policyTypes": ["Ingress", "Egress"]},
         "allow-dns": {
             "podSelector": EVERY_POD,

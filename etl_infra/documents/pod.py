@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from etl_infra.documents.container_definition import RUNTIME_UID
@@ -32,11 +33,36 @@ def environment(variables: Mapping[Name, Text]) -> list[dict[str, Text]]:
     return [{"name": str(name), "value": variables[name]} for name in sorted(variables)]
 
 
-def resources(cpu_millis: int, memory_mib: int, ephemeral_storage_gib: int) -> dict[str, dict[str, str]]:
+@dataclass(frozen=True, kw_only=True)
+class PodSize:
+    """What one pod takes: thousandths of a core, MiB of memory, GiB of the node's disk."""
+
+    cpu_millis: int
+    memory_mib: int
+    storage_gib: int
+
+    def amounts(self) -> dict[str, str]:
+        """The size as Kubernetes writes it."""
+        return {
+            "cpu": f"{self.cpu_millis}m",
+            "memory": f"{self.memory_mib}Mi",
+            "ephemeral-storage": f"{self.storage_gib}Gi",
+        }
+
+    def times(self, pods: int) -> PodSize:
+        """The size of so many of these pods together."""
+        return PodSize(
+            cpu_millis=self.cpu_millis * pods, memory_mib=self.memory_mib * pods, storage_gib=self.storage_gib * pods
+        )
+
+    def __add__(self, other: PodSize) -> PodSize:
+        return PodSize(
+            cpu_millis=self.cpu_millis + other.cpu_millis,
+            memory_mib=self.memory_mib + other.memory_mib,
+            storage_gib=self.storage_gib + other.storage_gib,
+        )
+
+
+def resources(size: PodSize) -> dict[str, dict[str, str]]:
     """Requests equal to limits: a pod gets what it was promised, and cannot take more."""
-    amount = {
-        "cpu": f"{cpu_millis}m",
-        "memory": f"{memory_mib}Mi",
-        "ephemeral-storage": f"{ephemeral_storage_gib}Gi",
-    }
-    return {"requests": dict(amount), "limits": dict(amount)}
+    return {"requests": size.amounts(), "limits": size.amounts()}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from etl_infra.documents.iam import Statement, Text, allow, joined
+from etl_infra.documents.key_policy import SESSION
 from etl_infra.naming import Home
 
 EVENTS_RULE: Final = "StepFunctionsGetEventsForECSTaskRule"
@@ -53,21 +54,31 @@ def connect_to_database(home: Home, resource_id: Text, user: str) -> Statement:
     return allow("AllowSigningInToDatabase", ("rds-db:connect",), (arn,))
 
 
-def open_shell() -> Statement:
-    """ECS Exec's channel; the four actions take no resource.
+def open_shell(log_group_arn: Text, key_arn: Text) -> list[Statement]:
+    """ECS Exec: its channel, whose four actions take no resource, its log, and the key of both.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonmessagegatewayservice.html
     """
-    return allow(
-        "AllowOpeningAShell",
-        (
-            "ssmmessages:CreateControlChannel",
-            "ssmmessages:CreateDataChannel",
-            "ssmmessages:OpenControlChannel",
-            "ssmmessages:OpenDataChannel",
+    return [
+        allow(
+            "AllowOpeningAShell",
+            (
+                "ssmmessages:CreateControlChannel",
+                "ssmmessages:CreateDataChannel",
+                "ssmmessages:OpenControlChannel",
+                "ssmmessages:OpenDataChannel",
+            ),
+            ("*",),
         ),
-        ("*",),
-    )
+        allow(
+            "AllowLoggingShells",
+            ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
+            (joined(log_group_arn, ":*"),),
+        ),
+        # takes no resource: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+        allow("AllowFindingShellLog", ("logs:DescribeLogGroups",), ("*",)),
+        allow("AllowDecryptingShells", ("kms:Decrypt",), (key_arn,), {"Null": {SESSION: "false"}}),
+    ]
 
 
 def run_task(home: Home, cluster_name: str, family: str, role_arns: Sequence[Text]) -> list[Statement]:

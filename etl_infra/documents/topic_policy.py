@@ -1,8 +1,9 @@
-"""The alarm topic's policy: alarms of this account may publish, and nobody in plaintext."""
+"""The alarm topic's policy: alarms and key events of this account may publish, and nobody in plaintext."""
 
 from __future__ import annotations
 
 from etl_infra.documents.iam import Document, Text, allow, deny, policy_document
+from etl_infra.documents.key_events import key_event_rules
 from etl_infra.naming import Home
 
 
@@ -18,6 +19,13 @@ def alarm_topic_policy(home: Home, topic_arn: Text) -> Document:
                 "StringEquals": {"aws:SourceAccount": home.account_id},
             },
             {"Service": "cloudwatch.amazonaws.com"},
+        ),
+        allow(
+            "AllowKeyEventsOfThisAccount",
+            ("sns:Publish",),
+            (topic_arn,),
+            {"ArnLike": {"aws:SourceArn": key_event_rules(home)}},
+            {"Service": "events.amazonaws.com"},
         ),
         deny("DenyPlaintextTransport", ("sns:Publish",), (topic_arn,), {"Bool": {"aws:SecureTransport": "false"}}, "*"),
     )

@@ -11,7 +11,7 @@ from etl_runtime.contract import Env, ExitCode
 
 from etl_infra.documents.container_definition import SCRATCH_PATH, TEMPORARY_FILES
 from etl_infra.documents.iam import Text
-from etl_infra.documents.pod import CONTAINER_SECURITY, POD_SECURITY, environment, resources
+from etl_infra.documents.pod import CONTAINER_SECURITY, POD_SECURITY, PodSize, environment, resources
 
 SERVICE_ACCOUNT: Final = contract.TRANSFORM_CONTAINER
 SCRUB_PATH: Final = "/etc/postgres-etl/scrub"
@@ -24,14 +24,13 @@ PERMANENT_EXITS: Final = [code.value for code in ExitCode if 64 <= code <= 78 an
 
 @dataclass(frozen=True, kw_only=True)
 class TransformJob:
-    """Size of the pod (thousandths of a core, MiB, GiB), time of all attempts (seconds), and its environment."""
+    """Size of the pod, the part of it that is scratch disk (GiB), time of all attempts (seconds), its environment."""
 
     namespace: str
     image: str
     scrub_config_map: str
-    cpu_millis: int
-    memory_mib: int
-    storage_gib: int
+    size: PodSize
+    scratch_gib: int
     timeout_seconds: int
     environment: Mapping[Env, Text]
 
@@ -90,7 +89,7 @@ def _pod(job: TransformJob) -> dict[str, Any]:
                 "command": ["python", "-m", "etl_runtime.transform"],
                 "env": environment({**job.environment, **TEMPORARY_FILES}),
                 "securityContext": dict(CONTAINER_SECURITY),
-                "resources": resources(job.cpu_millis, job.memory_mib, job.storage_gib + 1),
+                "resources": resources(job.size),
                 "volumeMounts": [
                     {"name": "scratch", "mountPath": SCRATCH_PATH},
                     {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108 - a mount of the pod's own
@@ -99,7 +98,7 @@ def _pod(job: TransformJob) -> dict[str, Any]:
             }
         ],
         "volumes": [
-            {"name": "scratch", "emptyDir": {"sizeLimit": f"{job.storage_gib}Gi"}},
+            {"name": "scratch", "emptyDir": {"sizeLimit": f"{job.scratch_gib}Gi"}},
             # Postgres keeps its parallel workers' memory there; a container's own is 64 MiB
             {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": f"{SHARED_MEMORY_MIB}Mi"}},
             {"name": "scrub", "configMap": {"name": job.scrub_config_map}},

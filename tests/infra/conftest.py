@@ -1,6 +1,7 @@
-"""The three stacks, each run once by the recording engine, and a way to run one with other settings."""
+"""The three stacks, each run once by the recording engine, one that has all there is, and a way to run others."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,15 @@ import pytest
 from tests.infra.engine import Deployment, deploy, stack_config
 
 Deploy = Callable[..., Deployment]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def collector() -> Iterator[None]:
+    """A collector that seldom runs: three quarters of a run's time is its search among the providers' classes."""
+    usual = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 100)
+    yield
+    gc.set_threshold(*usual)
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +35,9 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(rules: Path) -> Deploy:
     """Run a stack with some of its settings changed; None removes one."""
 
-    def deployed(stack: str, **changes: Any) -> Deployment:
+    def deployed(stack: str, *, preview: bool = False, **changes: Any) -> Deployment:
         config = {**stack_config(stack), "scrubDirectory": str(rules), **changes}
-        return deploy(stack, {key: value for key, value in config.items() if value is not None})
+        return deploy(stack, {key: value for key, value in config.items() if value is not None}, preview=preview)
 
     return deployed
 
@@ -48,3 +58,35 @@ def sbx(run: Deploy) -> Deployment:
 def prod(run: Deploy) -> Deployment:
     """Extract and transform."""
     return run("prod")
+
+
+ACCOUNT = "473251818902"
+WHOLE = {
+    "environment": "prod",
+    "allowProtectedLoad": "prod",
+    "loadBuckets": {"prod": {"bucket": f"postgres-etl-load-prod-{ACCOUNT}", "owner": ACCOUNT}},
+    "ecsExecEnabled": False,
+    "logRetentionDays": None,
+    "accessLogBucket": "access-logs",
+    "organisationId": "o-a1b2c3d4e5",
+    "s3VpcEndpointIds": ["vpce-0a000000000000000"],
+    "sourceInstanceIdentifier": None,
+    "sourceCreate": True,
+    "targetInstanceIdentifier": None,
+    "targetCreate": True,
+    "targetAuthentication": "secret",
+    "nightlySchedule": "cron(0 2 * * ? *)",
+    "nightlyLoadEnvironment": "prod",
+}
+
+
+@pytest.fixture(scope="session")
+def whole(run: Deploy) -> Deployment:
+    """Everything that the program can register, in one protected environment; service accounts by IRSA, no shell."""
+    return run("dev", **WHOLE)
+
+
+@pytest.fixture(scope="session")
+def opened(run: Deploy) -> Deployment:
+    """The same with a shell in the tasks, and service accounts by Pod Identity."""
+    return run("dev", **{**WHOLE, "ecsExecEnabled": True, "eksOidcProviderArn": None, "eksClusterName": "platform"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import runpy
 import threading
@@ -23,19 +24,21 @@ SALT = "a-synthetic-salt-of-more-than-32-characters"
 
 @dataclass(frozen=True)
 class Registered:
-    """One resource: type token, logical name, resolved inputs, and what the inputs do not say."""
+    """One resource: type token, logical name, resolved inputs, outputs, and what the inputs do not say."""
 
     type: str
     name: str
     inputs: dict[str, Any]
+    outputs: dict[str, Any]
     parent: str
     provider: str
     protect: bool
+    retain: bool
     secrets: frozenset[str]
 
     def document(self, key: str) -> Any:
-        """An input that holds JSON text."""
-        return json.loads(self.inputs[key])
+        """An input that holds JSON text; the same text gives the same object, to be read only."""
+        return _parsed(self.inputs[key])
 
 
 @dataclass
@@ -61,6 +64,21 @@ class Deployment:
         (only,) = self.one("TaskDefinition", definition).document("containerDefinitions")
         return only
 
+    @property
+    def topic(self) -> str:
+        """The name of the alarm topic."""
+        return self.one("sns/topic:Topic").inputs["name"]
+
+    def is_retained(self, resource: Registered) -> bool:
+        """Whether the resource, or a component above it, is retained: the engine hands the option down."""
+        parents = {r.name: r for r in self.resources if r.type.startswith("etl:")}
+        above: Registered | None = resource
+        while above is not None:
+            if above.retain:
+                return True
+            above = parents.get(above.parent)
+        return False
+
     def permissions(self, policy: str) -> dict[str, Any]:
         """The statements of a role's policy, which all allow: Sid → actions, resources, condition."""
         document = self.one("RolePolicy", policy).document("policy")
@@ -75,11 +93,15 @@ class Deployment:
 class RecordingMocks(mocks.Mocks):
     """Gives each resource the outputs that the program reads, made up from its type and name."""
 
-    def __init__(self, account_id: str, region: str, deployment: Deployment) -> None:
+    def __init__(self, account_id: str, region: str, deployment: Deployment, *, preview: bool = False) -> None:
         self._account, self._region, self._deployment = account_id, region, deployment
+        self._preview = preview
+        self.made: dict[tuple[str, str], dict[str, Any]] = {}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = args.inputs
+        if self._preview:  # nothing is made: what is not given is unknown
+            return "", inputs
         name = inputs.get("name") or inputs.get("bucket") or inputs.get("family") or args.name
         arn = self._arn(args.typ, str(name), args.name)
         made = {"arn": arn, "name": name, **inputs}
@@ -94,6 +116,7 @@ class RecordingMocks(mocks.Mocks):
                 ],
             },
         }.get(args.typ, {})
+        self.made[args.typ, args.name] = {"id": f"{args.name}-id", **made}
         return f"{args.name}-id", made
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
@@ -131,7 +154,7 @@ class RecordingMonitor(mocks.MockMonitor):
 
     def __init__(self, doubles: RecordingMocks, deployment: Deployment) -> None:
         super().__init__(doubles)
-        self._deployment = deployment
+        self._doubles, self._deployment = doubles, deployment
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the name is Pulumi's
         with _loop_of_this_thread():
@@ -143,9 +166,11 @@ class RecordingMonitor(mocks.MockMonitor):
                         type=request.type,
                         name=request.name,
                         inputs=_plain(wrapped),
+                        outputs=self._doubles.made.get((request.type, request.name), {}),
                         parent=request.parent.rpartition("::")[2],
                         provider=request.provider.rpartition("::")[0].rpartition("::")[2],
                         protect=request.protect,
+                        retain=request.retainOnDelete,
                         secrets=frozenset(key for key, value in wrapped.items() if _is_secret(value)),
                     )
                 )
@@ -171,6 +196,11 @@ class _loop_of_this_thread:  # noqa: N801 - used as a statement
             self._loop.close()
 
 
+@functools.cache
+def _parsed(text: str) -> Any:
+    return json.loads(text)
+
+
 def stack_config(stack: str) -> dict[str, Any]:
     """The configuration of a stack's own file; an encrypted value becomes a synthetic one."""
     values = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
@@ -189,22 +219,23 @@ def set_config(stack: str, config: Mapping[str, Any]) -> None:
     pulumi.runtime.set_all_config(values, [f"{PROJECT}:scrubSalt"])
 
 
-def deploy(stack: str, config: Mapping[str, Any]) -> Deployment:
-    """Run the program of a stack with this configuration, to its end.
+def deploy(stack: str, config: Mapping[str, Any], *, preview: bool = False) -> Deployment:
+    """Run the program of a stack with this configuration, to its end; in a preview nothing is made.
 
     Everything is asserted on afterwards: that something is absent can only be seen once all has been registered.
     """
     deployment = Deployment()
-    doubles = RecordingMocks(str(config["awsAccountId"]), str(config.get("awsRegion", "eu-west-2")), deployment)
+    region = str(config.get("awsRegion", "eu-west-2"))
+    doubles = RecordingMocks(str(config["awsAccountId"]), region, deployment, preview=preview)
     monitor = RecordingMonitor(doubles, deployment)
 
     async def program() -> None:
         # inside the loop: settings and configuration are context variables
         set_config(stack, config)
-        mocks.set_mocks(doubles, PROJECT, stack, preview=False, monitor=monitor)
+        mocks.set_mocks(doubles, PROJECT, stack, preview=preview, monitor=monitor)
         await run_pulumi_func(_run_main)
         exports = pulumi.Output.from_input(cast(Stack, settings.get_root_resource()).outputs)
-        deployment.exports.update(_plain(await exports.future()))
+        deployment.exports.update(_plain(await exports.future()) or {})  # None in a preview
 
     with asyncio.Runner() as runner:  # a loop of its own: Python 3.14 has no implicit one
         runner.run(program())

@@ -45,7 +45,23 @@ def test_a_created_database_is_private_encrypted_and_refuses_plaintext(run: Depl
         "performanceInsightsEnabled": True,
         "performanceInsightsKmsKeyId": key,
     }
-    assert {"name": "rds.force_ssl", "value": "1"} in deployment.one("ParameterGroup").inputs["parameters"]
+    assert {p["name"]: p["value"] for p in deployment.one("ParameterGroup").inputs["parameters"]} == {
+        "rds.force_ssl": "1",
+        "log_connections": "1",
+        "log_disconnections": "1",
+        "log_statement": "none",
+        "log_min_duration_statement": "-1",
+        "log_min_error_statement": "panic",
+    }
+    logs = {g.inputs["name"]: g.inputs for g in deployment.all("LogGroup") if "/rds/" in g.inputs["name"]}
+    group = {"retentionInDays": 365, "kmsKeyId": f"arn:aws:kms:eu-west-2:{ACCOUNT}:key/operations-data-key"}
+    assert logs == {
+        f"/aws/rds/instance/postgres-etl-source-prod/{log}": {
+            "name": f"/aws/rds/instance/postgres-etl-source-prod/{log}",
+            **group,
+        }
+        for log in ("postgresql", "upgrade")
+    }
     assert deployment.container("extract-task-definition")["secrets"] == [
         {"name": "DB_CREDENTIALS", "valueFrom": f"arn:aws:secretsmanager:eu-west-2:{ACCOUNT}:secret:rds"}
     ]

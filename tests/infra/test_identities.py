@@ -61,7 +61,7 @@ def test_each_service_account_assumes_its_own_role_and_no_other_does(prod: Deplo
 def test_the_transform_reads_raw_writes_cleaned_and_reads_the_salt(prod: Deployment) -> None:
     assert prod.permissions("transform-transform-identity-policy") == {
         "AllowReadingDumps": {
-            "Action": ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
             "Resource": [f"{RAW}/*"],
         },
         "AllowDecryptingDumps": {
@@ -71,14 +71,12 @@ def test_the_transform_reads_raw_writes_cleaned_and_reads_the_salt(prod: Deploym
         },
         "AllowListingDumps": {"Action": ["s3:ListBucket"], "Resource": [RAW]},
         "AllowWritingCleanedDumps": {
-            "Action": [
-                "s3:AbortMultipartUpload",
-                "s3:GetObject",
-                "s3:GetObjectVersion",
-                "s3:PutObject",
-                "s3:PutObjectTagging",
-            ],
+            "Action": ["s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging"],
             "Resource": [f"{DEV}/dev/*", f"{SBX}/sbx/*"],
+        },
+        "AllowReadingCleanedManifests": {
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": [f"{DEV}/dev/*/manifest.json", f"{SBX}/sbx/*/manifest.json"],
         },
         "AllowListingCleanedDumps": {"Action": ["s3:ListBucket"], "Resource": [DEV, SBX]},
         "AllowUsingLoadBucketKeys": load_bucket_keys(["kms:Decrypt", "kms:GenerateDataKey"]),
@@ -129,9 +127,9 @@ def test_the_dispatcher_consumes_messages_and_reads_manifests_and_no_dump(prod: 
     }
 
 
-def test_the_dispatcher_may_create_and_watch_jobs_and_do_nothing_else_in_the_cluster(prod: Deployment) -> None:
+def test_the_dispatcher_may_create_and_see_jobs_and_do_nothing_else_in_the_cluster(prod: Deployment) -> None:
     assert prod.one("v1:Role").inputs["rules"] == [
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch"]}
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list"]}
     ]
     binding = prod.one("v1:RoleBinding").inputs
     assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "dispatcher"}

@@ -31,18 +31,18 @@ def test_the_load_bucket_admits_the_named_roles_of_the_other_account_and_no_othe
             "Condition": {"ArnEquals": {"aws:PrincipalArn": [role]}},
         }
 
+    read = ["s3:GetObject", "s3:GetObjectVersion"]
     granted = [s for s in sbx.one("BucketPolicy").document("policy")["Statement"] if s["Effect"] == "Allow"]
     assert granted == [
         admit(
             "AllowWritingObjects",
-            ["s3:AbortMultipartUpload", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectTagging"],
+            ["s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging"],
             f"{BUCKET}/*",
             TRANSFORM,
         ),
+        admit("AllowWritersToReadManifests", read, f"{BUCKET}/*/manifest.json", TRANSFORM),
         admit("AllowWritersToList", ["s3:ListBucket"], BUCKET, TRANSFORM),
-        admit(
-            "AllowReadingManifests", ["s3:GetObject", "s3:GetObjectVersion"], f"{BUCKET}/*/manifest.json", DISPATCHER
-        ),
+        admit("AllowReadingManifests", read, f"{BUCKET}/*/manifest.json", DISPATCHER),
         admit("AllowManifestReadersToList", ["s3:ListBucket"], BUCKET, DISPATCHER),
     ]
 
@@ -60,7 +60,7 @@ def test_the_load_bucket_denies_what_the_extract_bucket_denies(sbx: Deployment, 
 def test_the_task_reads_its_own_environments_cleaned_dumps_and_nothing_else(sbx: Deployment) -> None:
     assert sbx.permissions("load-task-task-policy") == {
         "AllowReadingDumps": {
-            "Action": ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
             "Resource": [f"{BUCKET}/sbx/*"],
         },
         "AllowDecryptingDumps": {

@@ -22,9 +22,101 @@ def test_the_namespace_takes_restricted_pods_alone(prod: Deployment) -> None:
     }
 
 
-def test_the_quota_bounds_running_pods_and_kept_jobs(run: Deploy) -> None:
-    assert run("prod", maxActiveJobs=7).one("ResourceQuota").inputs["spec"] == {
-        "hard": {"pods": "9", "count/jobs.batch": "57"}
+def test_the_quota_is_what_the_jobs_and_the_dispatcher_take_and_no_more(run: Deploy) -> None:
+    size = {"transformCpuMillis": 2000, "transformMemoryMib": 4096, "transformStorageGib": 100}
+    assert run("prod", maxActiveJobs=7, **size).one("ResourceQuota").inputs["spec"] == {
+        "hard": {
+            "pods": "9",
+            "count/jobs.batch": "57",
+            "requests.cpu": "14200m",
+            "limits.cpu": "14200m",
+            "requests.memory": "29184Mi",
+            "limits.memory": "29184Mi",
+            "requests.ephemeral-storage": "709Gi",
+            "limits.ephemeral-storage": "709Gi",
+            "persistentvolumeclaims": "0",
+            "services": "0",
+        }
+    }
+
+
+def test_the_cluster_refuses_jobs_and_pods_that_are_not_the_pipelines(prod: Deployment) -> None:
+    repository = "974531504241.dkr.ecr.eu-west-2.amazonaws.com/postgres-etl@sha256:"
+    no_init_container = "!has(variables.pod.initContainers)"
+    policies = {
+        policy.inputs["metadata"]["name"]: policy.inputs["spec"] for policy in prod.all("ValidatingAdmissionPolicy")
+    }
+    assert policies == {
+        "postgres-etl-jobs": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"], "operations": ["CREATE"]}
+                ]
+            },
+            "variables": [{"name": "pod", "expression": "object.spec.template.spec"}],
+            "validations": [
+                {
+                    "expression": 'variables.pod.serviceAccountName == "transform"',
+                    "message": "a Job runs as transform",
+                },
+                {
+                    "expression": "variables.pod.containers.all(container, "
+                    f'container.image == "{repository}{"2" * 64}")',
+                    "message": "a Job runs the deployed image",
+                },
+                {"expression": no_init_container, "message": "a Job has no init container"},
+            ],
+        },
+        "postgres-etl-pods": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [
+                    {
+                        "apiGroups": [""],
+                        "apiVersions": ["v1"],
+                        "resources": ["pods", "pods/ephemeralcontainers"],
+                        "operations": ["CREATE", "UPDATE"],
+                    }
+                ]
+            },
+            "variables": [{"name": "pod", "expression": "object.spec"}],
+            "validations": [
+                {
+                    "expression": 'variables.pod.serviceAccountName in ["transform", "dispatcher"]',
+                    "message": "a pod runs as transform or dispatcher",
+                },
+                {
+                    "expression": f'variables.pod.containers.all(container, ["{repository}"]'
+                    ".exists(repository, container.image.startsWith(repository)))",
+                    "message": "a pod runs an image of the pipeline by its digest",
+                },
+                {"expression": no_init_container, "message": "a pod has no init container"},
+                {
+                    "expression": "!has(variables.pod.ephemeralContainers)",
+                    "message": "nobody attaches a container to a pod",
+                },
+            ],
+        },
+    }
+    bindings = {b.inputs["metadata"]["name"]: b.inputs["spec"] for b in prod.all("ValidatingAdmissionPolicyBinding")}
+    assert bindings == {
+        name: {
+            "policyName": name,
+            "validationActions": ["Deny", "Audit"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "postgres-etl"}}},
+        }
+        for name in policies
+    }
+
+
+def test_pods_reach_the_pod_identity_agent_only_where_it_gives_them_their_roles(run: Deploy, prod: Deployment) -> None:
+    assert "169.254" not in repr(prod.resources)
+    identity = run("prod", eksOidcProviderArn=None, eksClusterName="platform")
+    assert identity.one("NetworkPolicy", "transform-cluster-allow-pod-identity-agent").inputs["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}],
     }
 
 

@@ -86,14 +86,13 @@ def test_the_operations_key_serves_messages_notices_logs_and_histories(prod: Dep
             "Principal": {"Service": "logs.eu-west-2.amazonaws.com"},
             "Action": [
                 "kms:Decrypt",
-                "kms:DescribeKey",
                 "kms:Encrypt",
                 "kms:GenerateDataKey",
                 "kms:ReEncryptFrom",
                 "kms:ReEncryptTo",
             ],
             "Condition": {
-                "ArnEquals": {
+                "StringEquals": {
                     "kms:EncryptionContext:aws:logs:arn": [
                         f"arn:aws:logs:eu-west-2:{ACCOUNT}:log-group:/postgres-etl/prod/pg_dump",
                         f"arn:aws:logs:eu-west-2:{ACCOUNT}:log-group:/aws/vendedlogs/states/postgres-etl-rds-to-s3",
@@ -102,6 +101,9 @@ def test_the_operations_key_serves_messages_notices_logs_and_histories(prod: Dep
             },
         },
         "AllowAlarms": of_service("cloudwatch.amazonaws.com", f"arn:aws:cloudwatch:eu-west-2:{ACCOUNT}:alarm:*"),
+        "AllowKeyEvents": of_service(
+            "events.amazonaws.com", f"arn:aws:events:eu-west-2:{ACCOUNT}:rule/postgres-etl-*-key-prod"
+        ),
         "AllowLogDelivery": of_service("delivery.logs.amazonaws.com", f"arn:aws:logs:eu-west-2:{ACCOUNT}:*"),
         "AllowBucketEvents": of_service("s3.amazonaws.com", f"arn:aws:s3:::postgres-etl-extract-prod-{ACCOUNT}"),
     }
@@ -117,7 +119,9 @@ def test_every_log_group_is_encrypted_and_ends(dev: Deployment) -> None:
     groups = {group.inputs["name"]: group.inputs for group in dev.all("LogGroup")}
     assert set(groups) == {
         "/postgres-etl/dev/pg_dump",
+        "/postgres-etl/dev/pg_dump-shell",
         "/postgres-etl/dev/pg_restore",
+        "/postgres-etl/dev/pg_restore-shell",
         "/aws/vendedlogs/states/postgres-etl-rds-to-s3",
         "/aws/vendedlogs/states/postgres-etl-s3-to-rds",
     }
@@ -144,6 +148,16 @@ def test_the_topic_is_encrypted_and_takes_this_accounts_alarms_alone(prod: Deplo
                 "Condition": {
                     "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:eu-west-2:{ACCOUNT}:alarm:*"},
                     "StringEquals": {"aws:SourceAccount": ACCOUNT},
+                },
+            },
+            {
+                "Sid": "AllowKeyEventsOfThisAccount",
+                "Effect": "Allow",
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Action": ["sns:Publish"],
+                "Resource": [topic],
+                "Condition": {
+                    "ArnLike": {"aws:SourceArn": f"arn:aws:events:eu-west-2:{ACCOUNT}:rule/postgres-etl-*-key-prod"}
                 },
             },
             {

@@ -1,0 +1,259 @@
+"""Buckets, keys and secrets: what holds data at rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from etl_runtime import contract
+
+from tests.infra.checks.registry import actions, check, condition, denies, each, of_each_bucket, statements
+from tests.infra.engine import Deployment
+
+PUBLIC_DOORS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+HEADER = "s3:x-amz-server-side-encryption"
+
+
+@check("a bucket refuses public access by each of the four doors")
+def _(d: Deployment) -> Iterator[str]:
+    return of_each_bucket(
+        d, "BucketPublicAccessBlock", lambda r: all(r.inputs.get(door) is True for door in PUBLIC_DOORS)
+    )
+
+
+@check("a bucket's owner owns every object in it")
+def _(d: Deployment) -> Iterator[str]:
+    wanted = {"objectOwnership": "BucketOwnerEnforced"}
+    return of_each_bucket(d, "BucketOwnershipControls", lambda r: r.inputs["rule"] == wanted)
+
+
+@check("a bucket keeps versions")
+def _(d: Deployment) -> Iterator[str]:
+    return of_each_bucket(d, "BucketVersioning", lambda r: r.inputs["versioningConfiguration"]["status"] == "Enabled")
+
+
+@check("a bucket is encrypted with a key of its own, named by its ARN")
+def _(d: Deployment) -> Iterator[str]:
+    used: list[str] = []
+    for resource in d.all("BucketServerSideEncryptionConfiguration"):
+        (rule,) = resource.inputs["rules"]
+        default = rule["applyServerSideEncryptionByDefault"]
+        key = default.get("kmsMasterKeyId", "")
+        if default["sseAlgorithm"] != "aws:kms" or ":key/" not in key or key in used:
+            yield resource.name
+        used.append(key)
+    yield from of_each_bucket(d, "BucketServerSideEncryptionConfiguration", bool)
+
+
+@check("a bucket asks KMS once for many objects")
+def _(d: Deployment) -> Iterator[str]:
+    return each(
+        d, "BucketServerSideEncryptionConfiguration", lambda r: r.inputs["rules"][0].get("bucketKeyEnabled") is True
+    )
+
+
+@check("a bucket takes no key of a caller's")
+def _(d: Deployment) -> Iterator[str]:
+    yield from each(
+        d,
+        "BucketServerSideEncryptionConfiguration",
+        lambda r: r.inputs["rules"][0].get("blockedEncryptionTypes") == ["SSE-C"],
+    )
+    key = f"{HEADER}-customer-algorithm"
+    yield from of_each_bucket(
+        d, "BucketPolicy", lambda r: denies(r.document("policy"), "s3:PutObject", "Null", key, "false")
+    )
+
+
+@check("a bucket denies plaintext transport")
+def _(d: Deployment) -> Iterator[str]:
+    return of_each_bucket(
+        d, "BucketPolicy", lambda r: denies(r.document("policy"), "s3:*", "Bool", "aws:SecureTransport", "false")
+    )
+
+
+@check("a bucket denies encryption with another key, or without KMS")
+def _(d: Deployment) -> Iterator[str]:
+    keys = {
+        r.inputs["bucket"]: r.inputs["rules"][0]["applyServerSideEncryptionByDefault"].get("kmsMasterKeyId")
+        for r in d.all("BucketServerSideEncryptionConfiguration")
+    }
+    for resource in d.all("BucketPolicy"):
+        policy, key = resource.document("policy"), keys.get(resource.inputs["bucket"])
+        for header, value in ((HEADER, "aws:kms"), (f"{HEADER}-aws-kms-key-id", key)):
+            found = [s for s in statements(policy, "Deny") if condition(s, "StringNotEquals", header) is not None]
+            is_given = [condition(s, "Null", header) for s in found] == ["false"]
+            if not is_given or (key and condition(found[0], "StringNotEquals", header) != value):
+                yield f"{resource.name}: {header}"
+
+
+@check("a manifest is written once, parts of an upload apart")
+def _(d: Deployment) -> Iterator[str]:
+    for resource in d.all("BucketPolicy"):
+        found = [
+            s
+            for s in statements(resource.document("policy"), "Deny")
+            if condition(s, "Null", "s3:if-none-match") == "true"
+            and condition(s, "Bool", "s3:ObjectCreationOperation") == "true"
+            and all(pattern.endswith(f"/*/{contract.MANIFEST_NAME}") for pattern in s["Resource"])
+        ]
+        if not found:
+            yield resource.name
+
+
+@check("a bucket that has an organisation denies everybody outside of it")
+def _(d: Deployment) -> Iterator[str]:
+    return of_each_bucket(
+        d,
+        "BucketPolicy",
+        lambda r: denies(r.document("policy"), "s3:*", "StringNotEquals", "aws:PrincipalOrgID", "o-a1b2c3d4e5"),
+    )
+
+
+@check("a bucket that has a network denies reading and writing from outside of it")
+def _(d: Deployment) -> Iterator[str]:
+    for action in ("s3:GetObject", "s3:PutObject"):
+        yield from of_each_bucket(
+            d,
+            "BucketPolicy",
+            lambda r, action=action: denies(
+                r.document("policy"), action, "StringNotEquals", "aws:SourceVpce", ["vpce-0a000000000000000"]
+            ),
+        )
+
+
+@check("a bucket admits nobody but roles that it names")
+def _(d: Deployment) -> Iterator[str]:
+    for resource in d.all("BucketPolicy"):
+        for statement in statements(resource.document("policy")):
+            if not condition(statement, "ArnEquals", "aws:PrincipalArn"):
+                yield f"{resource.name}: {statement['Sid']}"
+
+
+@check("a raw dump is gone after 14 days at most, a cleaned one after a year")
+def _(d: Deployment) -> Iterator[str]:
+    for resource in d.all("BucketLifecycleConfiguration"):
+        longest = 14 if "-extract-" in resource.inputs["bucket"] else 365
+        days = [rule.get("expiration", {}).get("days") for rule in resource.inputs["rules"]]
+        if not any(number and number <= longest for number in days):
+            yield resource.name
+    yield from of_each_bucket(d, "BucketLifecycleConfiguration", bool)
+
+
+@check("an old version is gone a day after it was replaced")
+def _(d: Deployment) -> Iterator[str]:
+    wanted = {"noncurrentDays": 1}
+    return each(
+        d,
+        "BucketLifecycleConfiguration",
+        lambda r: any(rule.get("noncurrentVersionExpiration") == wanted for rule in r.inputs["rules"]),
+    )
+
+
+@check("an unfinished upload is gone after a day")
+def _(d: Deployment) -> Iterator[str]:
+    wanted = {"daysAfterInitiation": 1}
+    return each(
+        d,
+        "BucketLifecycleConfiguration",
+        lambda r: any(rule.get("abortIncompleteMultipartUpload") == wanted for rule in r.inputs["rules"]),
+    )
+
+
+@check("a protected bucket is not deleted with what is in it")
+def _(d: Deployment) -> Iterator[str]:
+    return each(d, "s3/bucket:Bucket", lambda r: r.inputs.get("forceDestroy") is False)
+
+
+@check("access to a bucket is logged")
+def _(d: Deployment) -> Iterator[str]:
+    return of_each_bucket(d, "BucketLogging", lambda r: r.inputs["targetBucket"])
+
+
+@check("a key rotates")
+def _(d: Deployment) -> Iterator[str]:
+    return each(d, "key:Key", lambda r: r.inputs.get("enableKeyRotation") is True)
+
+
+@check("a key is lost only after thirty days")
+def _(d: Deployment) -> Iterator[str]:
+    return each(d, "key:Key", lambda r: r.inputs.get("deletionWindowInDays") == 30)
+
+
+@check("an account administers a key and reads nothing with it")
+def _(d: Deployment) -> Iterator[str]:
+    for key in d.all("key:Key"):
+        for statement in statements(key.document("policy")):
+            reads = actions(statement) & {
+                "kms:Decrypt",
+                "kms:Encrypt",
+                "kms:GenerateDataKey",
+                "kms:CreateGrant",
+                "kms:*",
+            }
+            if reads and not statement.get("Condition"):
+                yield f"{key.name}: {statement['Sid']}"
+
+
+@check("a key is used through one service, in one context or for one resource")
+def _(d: Deployment) -> Iterator[str]:
+    ways = ("kms:ViaService", "kms:EncryptionContext", "aws:SourceArn")
+    for key in d.all("key:Key"):
+        for statement in statements(key.document("policy")):
+            if "Condition" not in statement:
+                continue
+            named = [name for keys in statement["Condition"].values() for name in keys]
+            if not any(name.startswith(ways) for name in named):
+                yield f"{key.name}: {statement['Sid']}"
+
+
+@check("whoever may lose a key is told of to the topic")
+def _(d: Deployment) -> Iterator[str]:
+    heard = {target.inputs["rule"] for target in d.all("EventTarget") if target.inputs["arn"].endswith(d.topic)}
+    watched = {
+        arn
+        for rule in d.all("EventRule")
+        if rule.inputs["name"] in heard
+        and {"DisableKey", "PutKeyPolicy", "ScheduleKeyDeletion"}
+        <= set(rule.document("eventPattern")["detail"]["eventName"])
+        for arn in rule.document("eventPattern")["detail"]["resources"]["ARN"]
+    }
+    for key in d.all("key:Key"):
+        if not any(arn.endswith(f":key/{key.name}") for arn in watched):
+            yield key.name
+
+
+@check("a secret is encrypted with a key of its own")
+def _(d: Deployment) -> Iterator[str]:
+    return each(d, "secretsmanager/secret:Secret", lambda r: ":key/" in r.inputs.get("kmsKeyId", ""))
+
+
+@check("a secret is closed to other accounts and to the public")
+def _(d: Deployment) -> Iterator[str]:
+    closed = {
+        r.inputs["secretArn"]
+        for r in d.all("SecretPolicy")
+        if r.inputs.get("blockPublicPolicy") is True
+        and any(
+            condition(s, "StringNotEquals", "aws:PrincipalAccount") for s in statements(r.document("policy"), "Deny")
+        )
+    }
+    for secret in d.all("secretsmanager/secret:Secret"):
+        if not any(f":secret:{secret.inputs['name']}-" in arn for arn in closed):
+            yield secret.name
+
+
+@check("a secret's value is one to the engine, too")
+def _(d: Deployment) -> Iterator[str]:
+    return each(d, "SecretVersion", lambda r: "secretString" in r.secrets)
+
+
+@check("what holds data is protected and retained in a protected environment")
+def _(d: Deployment) -> Iterator[str]:
+    for kind in (
+        "s3/bucket:Bucket",
+        "key:Key",
+        "sqs/queue:Queue",
+        "secretsmanager/secret:Secret",
+        "rds/instance:Instance",
+    ):
+        yield from each(d, kind, lambda r: r.protect and d.is_retained(r))
