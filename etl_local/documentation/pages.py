@@ -8,7 +8,7 @@ from typing import Final
 
 from etl_infra.documents.baseline import BASELINE
 from etl_infra.documents.exemptions import EXEMPTIONS
-from etl_local.documentation.access_page import access_page, registered_rights
+from etl_local.documentation.access_page import access_page, dump_buckets, registered_rights
 from etl_local.documentation.baseline_page import baseline_page
 from etl_local.documentation.configuration_page import configuration_page
 from etl_local.documentation.contract_page import contract_page
@@ -31,7 +31,7 @@ def pages(stacks: Mapping[str, RecordedStack]) -> dict[Path, str]:
     return {
         _DOCS / "configuration.md": configuration_page(REPOSITORY / "Pulumi.yaml"),
         _DOCS / "security-baseline.md": baseline_page(BASELINE, EXEMPTIONS),
-        _DOCS / "access.md": access_page(registered_rights(stacks)),
+        _DOCS / "access.md": access_page(registered_rights(stacks), dump_buckets(stacks)),
         _DOCS / "contract.md": contract_page(stack_document(stacks[_WHOLE_PIPELINE])),
         architecture: with_default_settings(architecture.read_text(encoding="utf-8"), REPOSITORY / "etl_infra"),
     }
