@@ -220,6 +220,7 @@ class Load:
             env=clean_environment(target.access.tool_environment(target.load) | {"PGCLIENTENCODING": "UTF8"}),
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
         if done.returncode != 0:

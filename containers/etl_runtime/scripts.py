@@ -103,7 +103,9 @@ def _state(scratch: Scratch) -> _State:
         [tool("pg_dump"), "--schema-only", f"--exclude-schema={_OURS}"],
         env=clean_environment(environment),
         capture_output=True,
-        text=True,
+        # Names are in the database's own encoding; that they stay the same is all that is asked of them.
+        encoding="utf-8",
+        errors="surrogateescape",
         check=False,
     )
     if dumped.returncode != 0:

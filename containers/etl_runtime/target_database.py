@@ -46,6 +46,15 @@ def list_elements(stored: str) -> list[str]:
     ]
 
 
+def _stem(name: str, most: int) -> str:
+    """The name in at most so many bytes; a long one keeps its beginning, and still differs from every other name."""
+    content = name.encode()
+    if len(content) <= most:
+        return name
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return content[: most - len(digest) - 1].decode("utf-8", "ignore") + "_" + digest
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -66,7 +75,7 @@ class TargetDatabase:
         self.execution_id = execution_id
         self.live = access.database.name
         suffix = hashlib.sha256(execution_id.rpartition(":")[2].encode()).hexdigest()[:12]
-        stem = self.live.encode()[: _IDENTIFIER_BYTES - len("_load_") - len(suffix)].decode("utf-8", "ignore")
+        stem = _stem(self.live, _IDENTIFIER_BYTES - len("_load_") - len(suffix))
         self.load = f"{stem}_load_{suffix}"
         self.old = f"{stem}_old_{suffix}"
         self._left_over = re.compile(re.escape(stem) + r"_(load|old)_[0-9a-f]{12}")

@@ -17,6 +17,15 @@ TOC_NAME = "toc.dat"
 _MAGIC = b"PGDMP"
 _SUPPORTED = ((1, 14), (1, 15), (1, 16))
 _MOST_ENTRIES = 5_000_000
+_CODECS = {
+    "LATIN1": "latin-1",
+    "LATIN2": "iso8859-2",
+    "LATIN9": "iso8859-15",
+    "WIN1250": "cp1250",
+    "WIN1251": "cp1251",
+    "WIN1252": "cp1252",
+}
+"""Postgres's names of encodings, and Python's; of any other encoding only names in ASCII can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,9 @@ class _Reader:
 
     def __init__(self, content: bytes) -> None:
         self.content = content
+        # Names are in the database's own encoding, which the archive's first entry says.
+        said = re.search(rb"client_encoding = '(\w+)'", content)
+        self.codec = _CODECS.get(said[1].decode("ascii"), "utf-8") if said else "utf-8"
         self.position = 0
         self.int_size = 4
 
@@ -146,7 +158,7 @@ class _Reader:
 
     def optional_text(self) -> str | None:
         length = self.integer()
-        return None if length < 0 else self.take(length).decode("utf-8", "surrogateescape")
+        return None if length < 0 else self.take(length).decode(self.codec, "surrogateescape")
 
     def text(self) -> str:
         return self.optional_text() or ""

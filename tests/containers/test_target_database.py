@@ -42,6 +42,14 @@ def test_a_load_s_names_are_no_longer_than_postgres_takes(name: str) -> None:
     assert target.load != target.old
 
 
+def test_targets_whose_long_names_begin_alike_do_not_meet() -> None:
+    """A load drops what broken loads into its own target left, and that alone."""
+    one, other = _target("x" * 50 + "_orders"), _target("x" * 50 + "_people")
+    assert len({one.load, one.old, other.load, other.old}) == 4
+    assert one._left_over.fullmatch(one.load)
+    assert one._left_over.fullmatch(other.load) is None
+
+
 @pytest.mark.parametrize(
     ("stored", "names"),
     [

@@ -128,6 +128,19 @@ def test_an_encoding_is_the_one_that_the_archive_says() -> None:
     assert read_toc(toc_bytes([])).encoding == "UTF8"
 
 
+@pytest.mark.parametrize(("encoding", "codec"), [("LATIN1", "latin-1"), ("WIN1252", "cp1252"), ("UTF8", "utf-8")])
+def test_names_are_read_in_the_encoding_of_the_database(encoding: str, codec: str) -> None:
+    said = Entry(tag="ENCODING", description="ENCODING", definition=f"SET client_encoding = '{encoding}';\n", schema="")
+    stored = Entry(dump_id=2, tag="café".encode(codec).decode("utf-8", "surrogateescape"))
+    assert [entry.tag for entry in read_toc(toc_bytes([said, stored])).entries] == ["ENCODING", "café"]
+
+
+@pytest.mark.parametrize("encoding", ["rot13", "hex", "no_such_encoding", "SQL_ASCII"])
+def test_an_encoding_that_nobody_knows_is_no_error(encoding: str) -> None:
+    said = Entry(tag="ENCODING", description="ENCODING", definition=f"SET client_encoding = '{encoding}';\n", schema="")
+    assert read_toc(toc_bytes([said, USERS])).entries[1].tag == "users"
+
+
 @pytest.mark.parametrize(
     ("statement", "columns"),
     [

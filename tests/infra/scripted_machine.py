@@ -68,15 +68,18 @@ class Script:
 
     @contextlib.contextmanager
     def played(self) -> Iterator[None]:
-        """Let no task run, no wait last, and no state take longer than a second if a task is to hang."""
-        seconds: Callable[..., int] = TimeoutSeconds._eval_seconds
-        short: Callable[..., int] = (lambda *_, **__: 1) if HANGS in self.outcomes else seconds
+        """Let no task run, no wait last, and no task that is to hang have more than a second of its hours."""
+        hours: Callable[..., int] = TimeoutSeconds._eval_seconds
+
+        def second(timeout: TimeoutSeconds, **named: Any) -> int:
+            return 1 if HANGS in self.outcomes and timeout.timeout_seconds > 600 else hours(timeout, **named)
+
         with (
             replaced(StateTaskServiceEcs, "_eval_service_task", self._start()),
             replaced(StateTaskServiceEcs, "_build_sync_resolver", self._follow()),
             replaced(retrier_decl, "time", SimpleNamespace(sleep=self.waits.append)),
             replaced(state_task_service_callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", 0.02),
-            replaced(TimeoutSeconds, "_eval_seconds", short),
+            replaced(TimeoutSeconds, "_eval_seconds", second),
         ):
             yield
 

@@ -1,5 +1,6 @@
 """Every path through the two machines, walked by an interpreter of the states language with scripted tasks."""
 
+import json
 from typing import Any
 
 import pytest
@@ -199,3 +200,8 @@ def test_a_load_of_another_environments_dump_starts_nothing(environment: str, de
     ended = load(definitions, environment=environment, manifest=False)
     assert (ended.status, ended.error, ended.runs) == ("FAILED", "Load.InputRefused", [])
     assert ended.states == ["ValidateInput", "RefuseInput"]
+
+
+@BOTH
+def test_nothing_is_left_to_be_filled_in(machine: str, definitions: dict[str, Any]) -> None:
+    assert "${" not in json.dumps(definitions[machine])

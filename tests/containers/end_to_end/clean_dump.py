@@ -13,7 +13,7 @@ from typing import Any
 
 from etl_runtime.toc import Toc, read_toc
 
-from tests.containers.programs import Programs
+from tests.containers.end_to_end.programs import Programs
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from etl_runtime.toc import read_toc, relation
 
 from etl_local.clusters import ClusterTemplate, PostgresCluster
 from etl_local.postgres_installation import PostgresInstallation
-from tests.containers.source_database import ROWS, SCHEMA, TABLES
+from tests.containers.end_to_end.source_database import ROWS, SCHEMA, TABLES
 
 pytestmark = pytest.mark.end_to_end
 

@@ -22,7 +22,7 @@ from tests.containers.aws_account import ACCOUNT, REGION
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CONTAINERS = Path(__file__).parents[2] / "containers"
+CONTAINERS = Path(__file__).parents[3] / "containers"
 DUMP_ROLE, LOAD_ROLE = "etl_dump", "etl_load"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 CANARIES = ("ada.canary", "canary-note", "7700 900123", "canary-memo", "canary-mail", "canary-object", "canary-comment")
 """Parts of the values that are personal: none may be in a log, and none of them in a clean dump."""
 
@@ -95,3 +97,16 @@ OTHER_RULES = """\
 """
 RULES = "version: 1\ntables:\n" + USERS_RULE + OTHER_RULES + ELSEWHERE
 """Rules that need no script: each line of `public.users` has its number in the tests."""
+
+SCRIPTED_RULES = RULES.replace("note: \"CASE WHEN note IS NOT NULL THEN 'a note' END\"", "note: scripted")
+"""The same, but that `users.note` is left to scripts."""
+
+
+def change_rules(rules: Path, *changes: tuple[str, str]) -> None:
+    """Replace parts of a scrub directory's rules; each must be there."""
+    path = rules / "columns.yaml"
+    text = path.read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    path.write_text(text)

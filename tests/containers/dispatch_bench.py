@@ -1,0 +1,133 @@
+"""A dispatcher between a queue with its dead letters, a bucket and a Kubernetes API, all in memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from etl_runtime.contract import LoadBucket
+from etl_runtime.dispatch_metrics import DispatchMetrics
+from etl_runtime.dispatcher import Dispatcher
+from etl_runtime.jobs import Jobs
+from etl_runtime.manifest import ArchiveFile, Manifest
+from etl_runtime.settings import DispatcherSettings
+
+from tests.containers.aws_account import ACCOUNT, REGION
+from tests.containers.cluster_api import JOB_TEMPLATE, ClusterApi
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+
+MOST_RECEIVES = 3
+
+
+def manifest_of(name: str, environment: str = "dev") -> Manifest:
+    return Manifest(
+        stage="raw",
+        execution_id=f"arn:aws:states:{REGION}:{ACCOUNT}:execution:postgres-etl-rds-to-s3:{name}",
+        environment=environment,
+        dump_filename="etl-dump",
+        database="marketplace",
+        server_version="17.11",
+        client_version="18.6",
+        archive_version="1.16.0",
+        compression="zstd:1",
+        snapshot={"lsn": "0/1", "taken_at": "2026-01-01T02:00:00.000+00:00"},
+        database_bytes=1,
+        started_at="2026-01-01T02:00:00.000+00:00",
+        finished_at="2026-01-01T02:05:00.000+00:00",
+        files=(ArchiveFile("toc.dat", 50, "ab" * 32, "v"),),
+    )
+
+
+class Bench:
+    """A dispatcher between a queue with its dead-letter queue, a bucket and an API, all in memory."""
+
+    def __init__(self, s3: S3Client, sqs: SQSClient, directory: Path) -> None:
+        self.s3 = s3
+        self.sqs = sqs
+        self.dead_letters = self.sqs.create_queue(QueueName="postgres-etl-s3-dlq")["QueueUrl"]
+        policy = {
+            "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:postgres-etl-s3-dlq",
+            "maxReceiveCount": MOST_RECEIVES,
+        }
+        self.queue = self.sqs.create_queue(
+            QueueName="postgres-etl-s3", Attributes={"RedrivePolicy": json.dumps(policy)}
+        )["QueueUrl"]
+        (directory / "job.yaml").write_text(JOB_TEMPLATE)
+        self.api = ClusterApi()
+        self.metrics = DispatchMetrics()
+        self.settings = DispatcherSettings(
+            environment="prod",
+            region=REGION,
+            queue_url=self.queue,
+            extract_bucket="raw",
+            extract_bucket_owner=ACCOUNT,
+            load_buckets={"dev": LoadBucket("clean", ACCOUNT)},
+            namespace="etl",
+            job_template=directory / "job.yaml",
+            max_active=3,
+            metrics_port=1,
+        )
+        self.dispatcher = Dispatcher(self.settings, Jobs("etl", self.settings.job_template, self.api), self.metrics)
+
+    def dump(self, name: str, environment: str = "dev") -> tuple[str, str]:
+        """Put a raw dump's manifest where extract would, and give its key and version."""
+        key = f"{environment}/{name}/etl-dump/manifest.json"
+        put = self.s3.put_object(Bucket="raw", Key=key, Body=manifest_of(name, environment).text())
+        return key, put["VersionId"]
+
+    @staticmethod
+    def record(key: str, version_id: str, **changes: Any) -> dict[str, Any]:
+        return {
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "awsRegion": REGION,
+            "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": "raw"}, "object": {"key": key, "versionId": version_id}},
+            **changes,
+        }
+
+    def send(self, *records: dict[str, Any]) -> None:
+        self.send_body(json.dumps({"Records": records}))
+
+    def send_body(self, body: str) -> None:
+        self.sqs.send_message(QueueUrl=self.queue, MessageBody=body)
+
+    def rounds(self, number: int = 1, *, hidden_come_back: bool = False) -> None:
+        """Let the dispatcher go round so many times; messages that it hid come back between two rounds if asked."""
+        for _ in range(number):
+            self.dispatcher.stopping.clear()
+            self._one_round()
+            if hidden_come_back:
+                self._show_all()
+
+    def _one_round(self) -> None:
+        inner = self.dispatcher._round
+
+        def one(most: int) -> None:
+            inner(most)
+            self.dispatcher.stopping.set()
+
+        self.dispatcher._round = one  # type: ignore[method-assign]
+        try:
+            self.dispatcher.serve()
+        finally:
+            self.dispatcher._round = inner  # type: ignore[method-assign]
+
+    def _show_all(self) -> None:
+        from moto.sqs.models import sqs_backends  # noqa: PLC0415 - only while AWS is mocked
+
+        for message in sqs_backends[ACCOUNT][REGION].queues["postgres-etl-s3"]._messages:
+            message.visible_at = 0
+
+    def waiting(self, queue: str | None = None) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self.sqs.get_queue_attributes(QueueUrl=queue or self.queue, AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
+        return sum(int(attributes[name]) for name in names)  # type: ignore[index]
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"postgres_etl_dispatcher_{name}_total", labels) or 0.0
