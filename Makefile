@@ -57,8 +57,8 @@ PIN_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-
 .PHONY: checkov
 checkov: .venv-checkov/installed
 .venv-checkov/installed: tests/infra/checkov-requirements.txt | $(VENV)/installed
-	@$(BIN)/python -m venv .venv-checkov
-	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@$(BIN)/python -m venv --without-pip .venv-checkov
+	@$(BIN)/pip --python .venv-checkov/bin/python install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 # Byte-code of all of pulumi_aws would take minutes; of what is imported here it takes seconds, and spares each start some.

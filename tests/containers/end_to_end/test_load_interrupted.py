@@ -142,11 +142,13 @@ def test_a_target_whose_server_goes_away_is_transient(
 
 
 @pytest.mark.usefixtures("live")
-def test_limits_that_a_role_has_do_not_end_its_load(programs: Programs, load: Load) -> None:
+def test_limits_that_a_role_has_do_not_end_its_load(programs: Programs, load: Load, post_load: Path) -> None:
+    """The connection that holds the lock is idle for as long as everything else takes."""
+    (post_load / "10.sql").write_text("SELECT pg_sleep(1);\n")
     for limit in ("idle_session_timeout", "statement_timeout"):
         programs.query("postgres", f"ALTER ROLE {LOAD_ROLE} IN DATABASE postgres SET {limit} = '200ms'")
     try:
-        run = load()
+        run = load(POST_LOAD_DIRECTORY=str(post_load))
     finally:
         programs.query("postgres", f"ALTER ROLE {LOAD_ROLE} IN DATABASE postgres RESET ALL")
     assert run.code == 0, run.text
