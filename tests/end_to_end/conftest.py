@@ -15,7 +15,7 @@ from etl_local.standin import StandIn
 from tests.end_to_end.outcome import EXECUTION_NAME, ROOT, Outcome, command
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     report = tmp_path_factory.mktemp("report") / "report.json"
     with StandIn(scrub_directory=ROOT / "scrub") as standin:
