@@ -38,6 +38,10 @@ def ended(cluster: Cluster) -> dict[str, Any]:
 
 
 def printed(cluster: Cluster) -> list[str]:
+    """What pods printed; a log's lines may come a moment after its pod has ended."""
+    deadline = time.monotonic() + 5
+    while not cluster.lines and time.monotonic() < deadline:
+        time.sleep(0.01)
     return [line for _, line in cluster.lines]
 
 
