@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -158,7 +159,12 @@ class StackFile:
 
 
 def _declared_keys() -> Mapping[str, dict[str, Any]]:
-    return yaml.safe_load((PROJECT_DIRECTORY / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+    return _config_schema((PROJECT_DIRECTORY / "Pulumi.yaml").read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _config_schema(project: str) -> Mapping[str, dict[str, Any]]:
+    return yaml.safe_load(project)["config"]
 
 
 def _shown(text: str) -> str:

@@ -70,7 +70,9 @@ class Cloud:
             port = opened.enter_context(_serving())
             opened.callback(self.stop_executions)
             self.url = f"http://{HOST}:{port}"
-            opened.enter_context(isolated({"MOTO_PORT": str(port)}))  # by which moto's own clients find the server
+            # By the port moto's own clients find the server. Nobody here starts a machine from an image, and moto
+            # would make thousands of images for that: https://docs.getmoto.org/en/latest/docs/services/ec2.html
+            opened.enter_context(isolated({"MOTO_PORT": str(port), "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}))
             self._clients = AwsClients(self.url, self.region)
             opened.callback(self._clients.close)
             self._opened = opened.pop_all()

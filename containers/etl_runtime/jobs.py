@@ -133,6 +133,9 @@ class Jobs:
             try:
                 self._api.create_namespaced_job(self._namespace, job, _request_timeout=_TIMEOUT_SECONDS)
                 return True
+            except ValueError:
+                # The client checks a manifest against the API's schema before it sends anything.
+                raise JobRefused("invalid") from None
             except errors as error:
                 status = int(getattr(error, "status", None) or 0)
                 if status == 409:

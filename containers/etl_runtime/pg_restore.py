@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -25,8 +24,8 @@ from etl_runtime.postgres import (
     Access,
     Connection,
     check_client,
-    clean_environment,
     lost_connections,
+    psql_arguments,
     run_tool,
     tool,
     tool_fault,
@@ -207,26 +206,12 @@ class Load:
         if not scripts:
             return
         self._progress("running post-load scripts")
-        argv = [
-            tool("psql"),
-            "--no-psqlrc",
-            "--quiet",
-            "--single-transaction",
-            "--set=ON_ERROR_STOP=1",
-            "--set=VERBOSITY=verbose",
-        ]
-        done = subprocess.run(
-            [*argv, *(f"--file={script}" for script in scripts)],
-            env=clean_environment(target.access.tool_environment(target.load) | {"PGCLIENTENCODING": "UTF8"}),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode != 0:
+        environment = target.access.tool_environment(target.load) | {"PGCLIENTENCODING": "UTF8"}
+        status, errors = run_tool(psql_arguments(scripts), environment)
+        if status != 0:
             # psql ends with 2 when its connection is gone: https://www.postgresql.org/docs/current/app-psql.html
-            code = ExitCode.TRANSIENT if done.returncode == 2 else ExitCode.DATA
-            raise Fault(code, f"post-load script stopped: {script_error(done.stderr, scripts)}")
+            code = ExitCode.TRANSIENT if status == 2 else ExitCode.DATA
+            raise Fault(code, f"post-load script stopped: {script_error(errors, scripts)}")
 
 
 def load(environ: Mapping[str, str]) -> None:

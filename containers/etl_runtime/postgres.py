@@ -37,6 +37,7 @@ _NO_LIMITS = (
 """A snapshot or a lock is held for as long as a tool needs, whatever a role's limits are; pg_dump lifts its own too."""
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 _STOP_SECONDS = 20
+_MOST_ERROR_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ def run_tool(
     tick: Callable[[], None] | None = None,
     cwd: Path | None = None,
 ) -> tuple[int, str]:
-    """Run a tool to its end and give its exit status and its standard error; its standard output is discarded.
+    """Run a tool to its end and give its exit status and the last MiB of its standard error; its output is discarded.
 
     `tick` is called a few times a second while it runs. On any exception, SIGTERM included, the tool is ended before
     the exception goes on.
@@ -210,8 +211,22 @@ def run_tool(
         except BaseException:
             end(child)
             raise
-        errors.seek(0)
-        return status, errors.read(1 << 20).decode("utf-8", "replace")
+        # A tool says last what stopped it; scripts may have raised any number of notices before.
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - _MOST_ERROR_BYTES))
+        return status, errors.read().decode("utf-8", "replace")
+
+
+def psql_arguments(scripts: Sequence[Path]) -> list[str]:
+    """Psql's argv for scripts: one transaction, stopped at the first error, which names file, line and SQLSTATE."""
+    return [
+        tool("psql"),
+        "--no-psqlrc",
+        "--quiet",
+        "--single-transaction",
+        "--set=ON_ERROR_STOP=1",
+        "--set=VERBOSITY=verbose",
+        *(f"--file={script}" for script in scripts),
+    ]
 
 
 def end(child: subprocess.Popen[Any], how: signal.Signals = signal.SIGTERM) -> None:

@@ -13,7 +13,7 @@ import psycopg
 
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
-from etl_runtime.postgres import clean_environment, end, tool
+from etl_runtime.postgres import clean_environment, psql_arguments, run_tool, tool
 from etl_runtime.postgres_errors import statement_error
 from etl_runtime.scratch import ADMINISTRATOR, SCRUBBER, Scratch, scratch_fault
 
@@ -148,7 +148,9 @@ def run_scripts(
     first, last = directory / "first.sql", directory / "last.sql"
     first.write_text(_FIRST)
     last.write_text(_LAST)
-    status, errors = _psql(scratch, [first, *scripts, last], environment)
+    # Scripts are UTF-8, whatever the database is; psql would take them to be as the database is.
+    variables = scratch.tool_environment() | {"PGCLIENTENCODING": "UTF8"} | dict(environment)
+    status, errors = run_tool(psql_arguments([first, *scripts, last]), variables)
     if status != 0:
         if known is not None and _may_want_rows(errors):
             raise OutOfReachError
@@ -171,34 +173,6 @@ def run_scripts(
         except psycopg.Error as error:
             raise scratch_fault("scratch database", error) from None
     return frozenset((schema, table) for schema, table in rows)
-
-
-def _psql(scratch: Scratch, files: Sequence[Path], environment: Mapping[str, str]) -> tuple[int, str]:
-    argv = [
-        tool("psql"),
-        "--no-psqlrc",
-        "--quiet",
-        "--single-transaction",
-        "--set=ON_ERROR_STOP=1",
-        "--set=VERBOSITY=verbose",
-        *(f"--file={path}" for path in files),
-    ]
-    child = subprocess.Popen(
-        argv,
-        # Scripts are UTF-8, whatever the database is; psql would take them to be as the database is.
-        env=clean_environment(scratch.tool_environment() | {"PGCLIENTENCODING": "UTF8"} | dict(environment)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
-    try:
-        _, errors = child.communicate()
-    except BaseException:
-        end(child)
-        raise
-    return child.returncode, errors
 
 
 _ERROR = re.compile(

@@ -183,6 +183,13 @@ def test_what_kubernetes_will_never_take_is_refused_at_once(
     assert api.calls == ["create"]
 
 
+def test_a_job_that_the_client_itself_finds_wrong_is_refused_at_once(transform_jobs: Jobs, api: ClusterApi) -> None:
+    api.faults = [ValueError("1 validation error for V1Job")]
+    with pytest.raises(JobRefused) as refused:
+        transform_jobs.create(**DUMP)
+    assert (refused.value.reason, api.calls) == ("invalid", ["create"])
+
+
 @pytest.mark.parametrize(
     "fault", [refusal(500), refusal(429), refusal(503), urllib3.exceptions.ReadTimeoutError(None, "", "")]
 )  # type: ignore[arg-type]

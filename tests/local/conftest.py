@@ -21,13 +21,19 @@ from etl_local.kubernetes_api import KubernetesApi
 Found = TypeVar("Found")
 
 
-def eventually(look: Callable[[], Found], *, seconds: float = 5) -> Found:
+def eventually(look: Callable[[], Found], *, seconds: float = 30) -> Found:
     """What `look` returns once that is true; the test fails when it takes too long."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
         time.sleep(0.005)
     return found
+
+
+def started_since(before: set[psutil.Process]) -> set[psutil.Process]:
+    """The processes below this one, without those children and what they start, as a server of other tests does."""
+    new = set(psutil.Process().children()) - before
+    return new.union(*(process.children(recursive=True) for process in new))
 
 
 @dataclass
@@ -98,10 +104,10 @@ def job(program: str, name: str = "work", *, pod: dict[str, Any] | None = None, 
 @pytest.fixture
 def new_cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
     """Makes clusters; whatever they started has ended after the test, which is checked."""
-    before = set(psutil.Process().children(recursive=True))
+    before = set(psutil.Process().children())
     with ExitStack() as stack:
         yield lambda **options: Cluster(stack.enter_context(KubernetesApi(**options)), tmp_path, stack)
-    left = set(psutil.Process().children(recursive=True)) - before
+    left = started_since(before)
     assert not left, f"left behind: {left}"
     assert not list(tmp_path.glob("k/p*")), "a pod's directory is left behind"
 

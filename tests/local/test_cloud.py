@@ -18,6 +18,7 @@ from moto.core.config import default_user_config
 
 from etl_local.clients import ACCOUNT_ID
 from etl_local.cloud import Cloud
+from tests.local.conftest import eventually
 
 REGION = "eu-west-2"
 WAITING = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
@@ -103,5 +104,6 @@ def test_a_fault_of_the_server_is_written_to_the_file(tmp_path: Path, capfd: pyt
         cloud.client("ecs").create_cluster(clusterName="toy")
         with pytest.raises(ClientError, match="500"):  # moto has no answer for a cluster without tasks
             cloud.client("ecs").stop_task(cluster="toy", task="none")
-    assert "Traceback" in (tmp_path / "cloud.log").read_text()
+        log = tmp_path / "cloud.log"
+        eventually(lambda: log.exists() and "Traceback" in log.read_text())  # the server answers first
     assert capfd.readouterr().err == ""

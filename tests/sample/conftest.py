@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 import pytest
@@ -16,6 +18,7 @@ from etl_local.postgres_installation import PostgresInstallation
 from etl_local.sample.marketplace import Marketplace, generate
 
 Connection = psycopg.Connection[TupleRow]
+Made = TypeVar("Made")
 
 ROOT = Path(__file__).parents[2]
 SCRUB_FUNCTIONS = ROOT / "containers/etl_runtime/sql/scrub.sql"
@@ -75,15 +78,29 @@ def server(servers: dict[int, Server], request: pytest.FixtureRequest) -> Server
 
 
 @pytest.fixture(scope="session")
-def marketplace(server: Server) -> tuple[str, Marketplace]:
+def once() -> Callable[[Callable[[Server], Made], Server], Made]:
+    """What a function makes on a server, made once: fixtures with a parameter are made again at each change of it."""
+    return functools.cache(lambda make, server: make(server))
+
+
+@pytest.fixture(scope="session")
+def marketplace(server: Server, once: Callable[..., tuple[str, Marketplace]]) -> tuple[str, Marketplace]:
     """A marketplace at a tenth of its size, made by an ordinary role: its connection string, and what generate told."""
+    return once(_marketplace, server)
+
+
+def _marketplace(server: Server) -> tuple[str, Marketplace]:
     dsn = server.new_database("marketplace")
     return dsn, generate(dsn, SCALE)
 
 
 @pytest.fixture(scope="session")
-def scrub_database(server: Server) -> str:
+def scrub_database(server: Server, once: Callable[..., str]) -> str:
     """A database with the scrub functions and nothing else."""
+    return once(_scrub_database, server)
+
+
+def _scrub_database(server: Server) -> str:
     dsn = server.new_database("functions")
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET search_path = ''")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -68,8 +68,12 @@ def cleaned_select(table: str, names: list[str]) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def scripted(server: Server) -> tuple[str, subprocess.CompletedProcess[str]]:
+def scripted(server: Server, once: Callable[..., Any]) -> tuple[str, subprocess.CompletedProcess[str]]:
     """A marketplace on which the scripts have run, as a transform runs them, and how that ended."""
+    return once(_scripted, server)
+
+
+def _scripted(server: Server) -> tuple[str, subprocess.CompletedProcess[str]]:
     dsn = server.new_database("scripted")
     generate(dsn, SCALE)
     with psycopg.connect(dsn, autocommit=True) as connection:
