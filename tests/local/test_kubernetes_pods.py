@@ -38,7 +38,11 @@ def ended(cluster: Cluster) -> dict[str, Any]:
 
 def printed(cluster: Cluster, count: int = 1) -> list[str]:
     """What pods printed, once it is that many lines; they may come a moment after their pod has ended."""
-    eventually(lambda: len(cluster.lines) >= count)
+    try:
+        eventually(lambda: len(cluster.lines) >= count)
+    except AssertionError as error:
+        statuses = [pod["status"].get("containerStatuses") for pod in cluster.pods()]
+        raise AssertionError(f"printed {cluster.lines}, while the pods are {statuses}") from error
     return [line for _, line in cluster.lines]
 
 
