@@ -153,9 +153,9 @@ def process_of(
     if not container.get("command"):
         raise CannotStart("StartError", f'container "{container["name"]}" has no command, and images are not read')
     mounts = mounted_paths(container, volumes)
-    if _PYTHON.fullmatch(Path(words[0]).name):
-        words[0] = surroundings.python
     argv = [local_path(word, mounts) for word in words]
+    if _PYTHON.fullmatch(Path(words[0]).name):
+        argv[0] = surroundings.python  # a path of this machine, which may well lie in its own /tmp
     local_ports = {str(port): str(local) for port, local in ports.items()}
     own = {name: local_ports.get(value, local_path(value, mounts)) for name, value in resolved.items()}
     environment = surroundings.environment | own

@@ -223,6 +223,13 @@ def test_a_failed_init_container_fails_the_pod_before_its_containers_start(clust
     assert pod["status"]["containerStatuses"][0]["state"] == {"waiting": {"reason": "PodInitializing"}}
 
 
+def test_the_interpreter_is_this_machines_own_wherever_volumes_are_mounted(cluster: Cluster):
+    cluster.start_kubelet()
+    mount = {"name": "over", "mountPath": str(Path(sys.executable).parent)}
+    run(cluster, "print('hello')", container={"volumeMounts": [mount]}, volumes=[{"name": "over", "emptyDir": {}}])
+    assert printed(cluster) == ["hello"]
+
+
 @pytest.mark.parametrize("command", [["no-such-program"], []])
 def test_a_command_that_cannot_be_started_fails_the_pod(cluster: Cluster, command: list[str]):
     cluster.start_kubelet()
