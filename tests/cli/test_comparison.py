@@ -246,25 +246,6 @@ def test_examples_of_rows_that_cannot_be_matched_show_no_before(pair: Pair) -> N
     assert {example.table: before(example) for example in shown} == {"public.clicks": "••••", "public.users": "••••"}
 
 
-def test_seventy_megabytes_take_seconds(pair: Pair, record_property: Callable[[str, object], None]) -> None:
-    fill: LiteralString = (
-        "CREATE TABLE bulk AS SELECT i AS id, md5(i::text) || md5(i::text) AS text, now() AS at"
-        " FROM generate_series(1, 600000) i; ALTER TABLE bulk ADD PRIMARY KEY (id)"
-    )
-    for dsn in (pair.source, pair.target):
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(fill)
-    try:
-        pair.change("UPDATE bulk SET text = 'x' WHERE id % 10 = 0")
-        comparison = pair.compare()
-        assert [column.changed_rows for column in changed(comparison)["public.bulk"].columns][:1] == [60_000]
-        record_property("seconds", comparison.seconds)
-        assert comparison.seconds < 20
-    finally:
-        with psycopg.connect(pair.source, autocommit=True) as connection:
-            connection.execute("DROP TABLE bulk")
-
-
 def test_a_database_that_cannot_be_reached_is_an_error(pair: Pair, tmp_path: Path) -> None:
     with pytest.raises(psycopg.OperationalError):
         compare(pair.source, f"host={tmp_path} dbname=none")
