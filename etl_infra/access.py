@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from etl_infra.documents.iam import Statement, allow, policy_document, role_trust
+from etl_infra.documents.key_conditions import through
 from etl_infra.extract import Extract
 from etl_infra.load import Load
 from etl_infra.operations import Operations
@@ -59,9 +60,9 @@ def _statements(args: PipelineAccessArgs) -> list[Statement]:
         for statement in (*stage.state_machine.drive_executions(noun), *stage.bucket.read_manifests(noun))
     ] + [
         allow(
-            "AllowUsingHistoryKey",
-            ("kms:Decrypt", "kms:GenerateDataKey"),
+            "AllowDecryptingHistory",
+            ("kms:Decrypt",),
             (args.operations.key_arn,),
-            {"StringEquals": {"kms:ViaService": f"states.{args.stack.home.region}.amazonaws.com"}},
+            {"StringEquals": through(args.stack.home, "states")},
         )
     ]

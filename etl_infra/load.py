@@ -55,6 +55,8 @@ class Load(pulumi.ComponentResource):
                 network=stack.network,
                 log_key_arn=args.operations.key_arn,
                 log_retention_days=stack.log_retention_days,
+                deployer_role_arns=stack.deployer_role_arns,
+                sign_in_role_arn=home.role_arn(f"{STAGE}-execution"),
                 protect=stack.is_protected,
             ),
             holds_data,

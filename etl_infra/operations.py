@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,14 +11,16 @@ from etl_runtime import contract
 
 from etl_infra.components.data_key import DataKey, DataKeyArgs
 from etl_infra.documents.iam import Statement
-from etl_infra.documents.key_events import key_event_rules
+from etl_infra.documents.key_conditions import for_log_delivery, for_machine, through
 from etl_infra.documents.key_policy import (
     KeyUse,
-    allow_account,
+    allow_events,
+    allow_log_delivery,
     allow_log_groups,
+    allow_opening_shells,
     allow_service,
-    allow_shells,
     key_policy,
+    shell_uses,
 )
 from etl_infra.documents.topic_policy import alarm_topic_policy
 from etl_infra.naming import bucket_arn, database_log_groups, state_machine_log_group
@@ -48,23 +50,27 @@ class OperationsArgs:
             )
             if wanted
         ]
-        states_roles = [home.role_arn(f"{stage}-states") for stage, _, _ in stages]
-        uses = [KeyUse(sid="AllowStateMachinesThroughSns", via_service="sns", role_arns=states_roles)]
+        uses = [*_uses_of_machines(settings, {stage: machine for stage, _, machine in stages})]
         services = [
-            # whoever deploys a machine, drives it or reads its history, and the machine itself
-            allow_account("AllowUseThroughStepFunctions", "states", home),
             allow_service("AllowAlarms", "cloudwatch.amazonaws.com", home, home.arn("cloudwatch", "alarm:*")),
-            allow_service("AllowKeyEvents", "events.amazonaws.com", home, key_event_rules(home)),
-            allow_service("AllowLogDelivery", "delivery.logs.amazonaws.com", home, home.arn("logs", "*")),
+            allow_events(home.alarm_topic_arn()),
+            allow_log_delivery(home),
         ]
         if settings.extract:
             bucket = bucket_arn(home.bucket("extract").name)
             services.append(allow_service("AllowBucketEvents", "s3.amazonaws.com", home, bucket))
         if settings.ecs_exec_enabled:
-            services.append(allow_shells(home))
+            uses.append(shell_uses([home.role_arn(f"{stage}-task") for stage, _, _ in stages]))
+            services.append(allow_opening_shells(home))
         if settings.transform:
-            dispatcher = (home.role_arn(contract.DISPATCHER_CONTAINER),)
-            uses.append(KeyUse(sid="AllowDispatcherThroughSqs", via_service="sqs", role_arns=dispatcher))
+            uses.append(
+                KeyUse(
+                    sid="AllowDispatcherThroughSqs",
+                    role_arns=(home.role_arn(contract.DISPATCHER_CONTAINER),),
+                    only_when=through(home, "sqs"),
+                    actions=("kms:Decrypt",),
+                )
+            )
         return cls(
             stack=settings,
             alarm_emails=settings.alarm_emails,
@@ -112,6 +118,40 @@ class Operations(pulumi.ComponentResource):
                 f"{name}-topic-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=child
             )
         self.register_outputs({"alarm_topic_arn": self.alarm_topic_arn})
+
+
+def _uses_of_machines(settings: StackSettings, machines: Mapping[str, str]) -> Iterator[KeyUse]:
+    """Those who make state machines, drive them and read their histories, and the machines themselves.
+
+    Args:
+        settings: of the stack.
+        machines: stage → the name of its machine.
+    """
+    home = settings.home
+    roles = {stage: home.role_arn(f"{stage}-states") for stage in machines}
+    yield KeyUse(
+        sid="AllowDeployersThroughStepFunctions",
+        role_arns=settings.deployer_role_arns,
+        only_when=through(home, "states"),
+    )
+    if settings.access:
+        yield KeyUse(
+            sid="AllowJenkinsThroughStepFunctions",
+            role_arns=(home.role_arn("jenkins"),),
+            only_when=through(home, "states"),
+            actions=("kms:Decrypt",),
+        )
+    for stage, machine in machines.items():
+        yield KeyUse(
+            sid=f"Allow{stage.capitalize()}Machine", role_arns=(roles[stage],), only_when=for_machine(home, machine)
+        )
+    yield KeyUse(
+        sid="AllowMachinesToDeliverLogs",
+        role_arns=list(roles.values()),
+        only_when=for_log_delivery(home),
+        actions=("kms:GenerateDataKey",),
+    )
+    yield KeyUse(sid="AllowMachinesThroughSns", role_arns=list(roles.values()), only_when=through(home, "sns"))
 
 
 def _log_groups(settings: StackSettings, stages: Sequence[tuple[str, str]]) -> Iterator[str]:

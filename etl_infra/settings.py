@@ -67,6 +67,7 @@ def load_settings() -> StackSettings:
         log_retention_days=int(file.choice("logRetentionDays", map(str, LOG_RETENTION_DAYS))),
         access_log_bucket=file.text("accessLogBucket", BUCKET_NAME, "a bucket's name", required=False) or None,
         alarm_emails=file.texts("alarmEmails", r"[^@\s]+@[^@\s]+", "e-mail addresses"),
+        deployer_role_arns=file.texts("deployerRoleArns", ROLE_ARN, "ARNs of roles", at_least=1),
         extract=_extract(file) if extract else None,
         transform=_transform(file) if transform else None,
         load=_load(file, environment) if load else None,

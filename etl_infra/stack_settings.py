@@ -155,6 +155,7 @@ class StackSettings:
     log_retention_days: int
     access_log_bucket: str | None
     alarm_emails: tuple[str, ...]
+    deployer_role_arns: tuple[str, ...]
     extract: ExtractSettings | None
     transform: TransformSettings | None
     load: LoadSettings | None

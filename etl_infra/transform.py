@@ -21,7 +21,8 @@ from etl_infra.documents import dispatcher_pod, transform_job
 from etl_infra.documents.cleaned_dumps import read_cleaned_manifests, write_cleaned_dumps
 from etl_infra.documents.container_definition import SCRATCH_PATH
 from etl_infra.documents.iam import Statement, Text
-from etl_infra.documents.key_policy import allow_account, key_policy
+from etl_infra.documents.key_conditions import through
+from etl_infra.documents.key_policy import KeyUse, key_policy
 from etl_infra.documents.network_policy import Ways
 from etl_infra.documents.pod import PodSize
 from etl_infra.documents.secret_policy import secret_policy
@@ -127,6 +128,7 @@ class Transform(pulumi.ComponentResource):
 
     def _create_salt(self) -> pulumi.Output[str]:
         home = self._args.stack.home
+        transform_role_arn = home.role_arn(transform_job.SERVICE_ACCOUNT)
         holds_data = guarding_data(self._args.stack, self)
         key = DataKey(
             f"{self._name}-salt-data",
@@ -134,7 +136,22 @@ class Transform(pulumi.ComponentResource):
                 home=home,
                 noun="salt",
                 description="Salt of the pseudonyms",
-                policy=key_policy(home, (), allow_account("AllowUseThroughSecretsManager", "secretsmanager", home)),
+                policy=key_policy(
+                    home,
+                    [
+                        KeyUse(
+                            sid="AllowDeployersThroughSecretsManager",
+                            role_arns=self._args.stack.deployer_role_arns,
+                            only_when=through(home, "secretsmanager"),
+                        ),
+                        KeyUse(
+                            sid="AllowTransformThroughSecretsManager",
+                            role_arns=(transform_role_arn,),
+                            only_when=through(home, "secretsmanager"),
+                            actions=("kms:Decrypt",),
+                        ),
+                    ],
+                ),
             ),
             holds_data,
         )
@@ -150,7 +167,9 @@ class Transform(pulumi.ComponentResource):
         aws.secretsmanager.SecretPolicy(
             f"{self._name}-salt-policy",
             secret_arn=secret.arn,
-            policy=pulumi.Output.json_dumps(secret_policy(home, secret.arn)),
+            policy=pulumi.Output.json_dumps(
+                secret_policy(secret.arn, [transform_role_arn, *self._args.stack.deployer_role_arns])
+            ),
             block_public_policy=True,
             opts=holds_data,
         )

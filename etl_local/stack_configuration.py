@@ -57,6 +57,7 @@ def stack_configuration(around: Surroundings) -> dict[str, str]:
         "vpcId": around.vpc_id,
         "privateSubnetIds": around.subnet_ids,
         "awsEndpointCidrs": ["10.0.8.0/24"],
+        "deployerRoleArns": [home.role_arn("deployer")],
         "imageRepositoryAccounts": {ENVIRONMENT: around.account_id},
         # no image runs here: the programs do; a digest is part of a Job's identity all the same
         "images": {

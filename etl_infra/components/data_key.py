@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from etl_infra.components.metric_alarm import metric_alarm
 from etl_infra.documents.iam import Document
 from etl_infra.documents.key_events import NOTICE, NOTICE_PATHS, key_event_pattern, key_event_rule
 from etl_infra.naming import Home
@@ -28,7 +29,8 @@ class DataKey(pulumi.ComponentResource):
     Defaults:
         - rotated every year; thirty days between deletion and loss
         - the policy given is the whole policy: the account has no further right in it
-        - the alarm topic hears of whoever disables it, changes its policy or schedules its deletion
+        - the alarm topic hears of whoever disables it, changes its policy or schedules its deletion, and of a notice
+          that could not be given
     """
 
     arn: pulumi.Output[str]
@@ -59,6 +61,15 @@ class DataKey(pulumi.ComponentResource):
             target_id="alarms",
             arn=args.home.alarm_topic_arn(),
             input_transformer={"input_paths": NOTICE_PATHS, "input_template": NOTICE % args.noun},
+            opts=child,
+        )
+        metric_alarm(
+            f"{name}-unheard-alarm",
+            physical_name=args.home.name(f"{args.noun}-key-unheard"),
+            metric="AWS/Events:FailedInvocations",
+            dimensions={"RuleName": rule.name},
+            threshold=0,
+            topic_arn=args.home.alarm_topic_arn(),
             opts=child,
         )
         self.register_outputs({"arn": self.arn})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,8 @@ import pulumi_aws as aws
 
 from etl_infra.components.data_key import DataKey, DataKeyArgs
 from etl_infra.documents.iam import Statement
-from etl_infra.documents.key_policy import allow_rds, key_policy
+from etl_infra.documents.key_conditions import through
+from etl_infra.documents.key_policy import KeyUse, key_policy, rds_uses
 from etl_infra.documents.task_roles import connect_to_database
 from etl_infra.naming import Home, database_log_groups
 from etl_infra.stack_settings import DatabaseSettings, NetworkSettings, NewDatabaseSettings
@@ -30,7 +32,7 @@ PARAMETERS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
-    """Which database, and where a created one stands."""
+    """Which database, and where a created one stands: who deploys it, and whose role reads its sign-in."""
 
     home: Home
     noun: str
@@ -38,6 +40,8 @@ class DatabaseArgs:
     network: NetworkSettings
     log_key_arn: pulumi.Input[str]
     log_retention_days: int
+    deployer_role_arns: Sequence[str]
+    sign_in_role_arn: str
     protect: bool
 
 
@@ -83,6 +87,19 @@ class Database(pulumi.ComponentResource):
         self.security_group_id = instance.vpc_security_groups[0]
         self._resource_id = instance.resource_id
 
+    def _key_uses(self, args: DatabaseArgs) -> list[KeyUse]:
+        uses = rds_uses(args.home, args.deployer_role_arns)
+        if args.settings.authentication == "secret" and args.settings.credentials_secret_arn is None:
+            uses.append(
+                KeyUse(
+                    sid="AllowReadingMasterSecret",
+                    role_arns=(args.sign_in_role_arn,),
+                    only_when=through(args.home, "secretsmanager"),
+                    actions=("kms:Decrypt",),
+                )
+            )
+        return uses
+
     def _create(self, name: str, args: DatabaseArgs, new: NewDatabaseSettings) -> None:
         child = pulumi.ResourceOptions(parent=self)
         identifier = args.home.name(args.noun)
@@ -92,7 +109,7 @@ class Database(pulumi.ComponentResource):
                 home=args.home,
                 noun=f"{args.noun}-database",
                 description=f"Database {identifier}",
-                policy=key_policy(args.home, (), *allow_rds(args.home)),
+                policy=key_policy(args.home, self._key_uses(args)),
             ),
             child,
         )

@@ -12,6 +12,7 @@ from etl_runtime import contract
 from etl_infra.components.metric_alarm import metric_alarm
 from etl_infra.components.private_bucket import PrivateBucket
 from etl_infra.documents.iam import Statement, allow
+from etl_infra.documents.key_conditions import through
 from etl_infra.documents.queue_policy import dead_letter_queue_policy, dump_queue_policy
 from etl_infra.naming import Home
 
@@ -49,7 +50,7 @@ class DumpQueue(pulumi.ComponentResource):
     def __init__(self, name: str, args: DumpQueueArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("etl:index:DumpQueue", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self._region, self._key_arn = args.home.region, args.key_arn
+        self._home, self._key_arn = args.home, args.key_arn
         dead_letters = aws.sqs.Queue(
             f"{name}-dead-letters",
             name=contract.DEAD_LETTER_QUEUE_NAME,
@@ -132,6 +133,6 @@ class DumpQueue(pulumi.ComponentResource):
                 "AllowDecryptingMessages",
                 ("kms:Decrypt",),
                 (pulumi.Output.from_input(self._key_arn),),
-                {"StringEquals": {"kms:ViaService": f"sqs.{self._region}.amazonaws.com"}},
+                {"StringEquals": through(self._home, "sqs")},
             ),
         ]

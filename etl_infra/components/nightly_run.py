@@ -52,7 +52,7 @@ class NightlyRun(pulumi.ComponentResource):
             f"{name}-policy",
             name="start-extract",
             role=role.name,
-            policy=pulumi.Output.json_dumps(policy_document(*args.state_machine.start_executions("Extract"))),
+            policy=pulumi.Output.json_dumps(policy_document(args.state_machine.start_executions("Extract"))),
             opts=child,
         )
         aws.scheduler.Schedule(

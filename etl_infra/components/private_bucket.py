@@ -21,6 +21,7 @@ from etl_infra.documents.bucket_policy import (
     objects_of,
 )
 from etl_infra.documents.iam import Statement, allow, joined
+from etl_infra.documents.key_conditions import through
 from etl_infra.documents.key_policy import USE, KeyUse, key_policy
 from etl_infra.naming import Home
 from etl_infra.stack_settings import BoundarySettings
@@ -65,7 +66,7 @@ class PrivateBucket(pulumi.ComponentResource):
     def __init__(self, name: str, args: PrivateBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("etl:index:PrivateBucket", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self._region = args.home.region
+        self._home = args.home
         self.key_arn = self._key(name, args).arn
         bucket = aws.s3.Bucket(
             f"{name}-bucket", bucket=args.home.bucket(args.stage).name, force_destroy=args.deletable, opts=child
@@ -159,15 +160,19 @@ class PrivateBucket(pulumi.ComponentResource):
         return allow("AllowFindingManifests", ("s3:GetObject",), (manifests_of(self.arn),))
 
     def _use_key(self, sid: str, actions: Sequence[str]) -> Statement:
-        through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{self._region}.amazonaws.com"}}
-        return allow(sid, actions, (self.key_arn,), through_s3)
+        return allow(sid, actions, (self.key_arn,), {"StringEquals": through(self._home, "s3")})
 
     def _key(self, name: str, args: PrivateBucketArgs) -> DataKey:
         writers = [*args.writer_role_arns, *args.admitted_writer_role_arns]
         readers = [*args.reader_role_arns, *args.admitted_reader_role_arns]
         uses = [
-            KeyUse(sid="AllowWritersThroughS3", via_service="s3", role_arns=writers),
-            KeyUse(sid="AllowReadersThroughS3", via_service="s3", role_arns=readers, actions=("kms:Decrypt",)),
+            KeyUse(sid="AllowWritersThroughS3", role_arns=writers, only_when=through(args.home, "s3")),
+            KeyUse(
+                sid="AllowReadersThroughS3",
+                role_arns=readers,
+                only_when=through(args.home, "s3"),
+                actions=("kms:Decrypt",),
+            ),
         ]
         return DataKey(
             f"{name}-data",

@@ -11,6 +11,8 @@ import pulumi_aws as aws
 
 from etl_infra.components.metric_alarm import metric_alarm
 from etl_infra.documents.iam import Statement, Text, allow, policy_document, service_trust
+from etl_infra.documents.key_conditions import KeyConditions, for_log_delivery, for_machine, through
+from etl_infra.documents.key_policy import USE
 from etl_infra.documents.task_roles import trace_and_log_executions
 from etl_infra.naming import Home, state_machine_log_group
 
@@ -59,8 +61,9 @@ class TaskStateMachine(pulumi.ComponentResource):
                 policy_document(
                     *args.statements,
                     allow("AllowNotifying", ("sns:Publish",), (args.alarm_topic_arn,)),
-                    self._use_key("AllowEncryptingNotices", "sns"),
-                    self._use_key("AllowEncryptingHistory", "states"),
+                    self._use_key("AllowEncryptingNotices", USE, through(args.home, "sns")),
+                    self._use_key("AllowEncryptingHistory", USE, for_machine(args.home, args.name)),
+                    self._use_key("AllowEncryptingLogs", ("kms:GenerateDataKey",), for_log_delivery(args.home)),
                     *trace_and_log_executions(),
                 )
             ),
@@ -107,21 +110,20 @@ class TaskStateMachine(pulumi.ComponentResource):
             )
         self.register_outputs({"arn": self.arn})
 
-    def start_executions(self, sid: str) -> list[Statement]:
-        """Start executions of this machine, and encrypt their input as it does."""
-        return [
-            allow(f"AllowStarting{sid}", ("states:StartExecution",), (self.arn,)),
-            self._use_key("AllowEncryptingHistory", "states"),
-        ]
+    def start_executions(self, sid: str) -> Statement:
+        """Start executions of this machine. Its key is its own role's business.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
+        """
+        return allow(f"AllowStarting{sid}", ("states:StartExecution",), (self.arn,))
 
     def drive_executions(self, sid: str) -> list[Statement]:
         """Start, describe and stop executions of this machine."""
         executions = self._home.arn("states", f"execution:{self._name}:*")
         return [
-            allow(f"AllowStarting{sid}", ("states:StartExecution",), (self.arn,)),
+            self.start_executions(sid),
             allow(f"AllowFollowing{sid}", ("states:DescribeExecution", "states:StopExecution"), (executions,)),
         ]
 
-    def _use_key(self, sid: str, service: str) -> Statement:
-        through = {"StringEquals": {"kms:ViaService": f"{service}.{self._home.region}.amazonaws.com"}}
-        return allow(sid, ("kms:Decrypt", "kms:GenerateDataKey"), (self._key_arn,), through)
+    def _use_key(self, sid: str, actions: Sequence[str], only_when: KeyConditions) -> Statement:
+        return allow(sid, actions, (self._key_arn,), {"StringEquals": only_when})

@@ -209,15 +209,15 @@ def _is_meant(statement: Statement, role: _Role, asked: Conditions) -> bool:
     accounts = _listed(cast(dict[str, Any], principal).get("AWS", [])) if isinstance(principal, dict) else []
     if f"arn:aws:iam::{role.account}:root" not in accounts:
         return False
-    conditions: Conditions = statement.get("Condition", {})
-    ours = {"aws:PrincipalArn": [role.arn], "kms:CallerAccount": [role.account], "kms:ViaService": []}
-    for services in asked.values():
-        ours["kms:ViaService"] += _listed(services.get("kms:ViaService", []))
+    said: dict[str, list[str]] = {"aws:PrincipalArn": [role.arn], "kms:CallerAccount": [role.account]}
+    for keys in asked.values():
+        for key, values in keys.items():
+            said.setdefault(key, []).extend(_listed(values))
     return all(
-        set(_listed(values)) & set(ours[key])
-        for keys in conditions.values()
+        set(_listed(values)) & set(said.get(key, ()))
+        for keys in statement.get("Condition", {}).values()
         for key, values in keys.items()
-        if key in ours
+        if key in said or key.startswith("kms:")
     )
 
 

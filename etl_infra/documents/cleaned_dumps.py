@@ -8,6 +8,7 @@ from etl_runtime.contract import MANIFEST_NAME, LoadBucket
 
 from etl_infra.documents.bucket_policy import READ_OBJECT, WRITE_OBJECT, manifests_of
 from etl_infra.documents.iam import Statement, allow
+from etl_infra.documents.key_conditions import through
 from etl_infra.documents.key_policy import USE
 from etl_infra.naming import Home, bucket_arn
 
@@ -50,7 +51,7 @@ def _use_keys(home: Home, buckets: Mapping[str, LoadBucket], actions: Sequence[s
         {
             "StringEquals": {
                 "kms:EncryptionContext:aws:s3:arn": [bucket_arn(bucket.name) for _, bucket in sorted(buckets.items())],
-                "kms:ViaService": f"s3.{home.region}.amazonaws.com",
+                **through(home, "s3"),
             }
         },
     )

@@ -60,6 +60,18 @@ EXEMPTIONS: Final = (
         resources="*-data-key",
     ),
     Exemption(
+        row="Queue",
+        setting="a source in what lets EventBridge publish to the topic",
+        reason="EventBridge gives a topic's policy no source to judge, nor the key of an encrypted topic: with one no "
+        "notice would ever arrive. Another account's rule could at most send a false notice.",
+    ),
+    Exemption(
+        row="Key",
+        setting="a named role for who opens a shell",
+        reason="Where ECS Exec is on, whom the account lets open one is its business; a session's key is decrypted by "
+        "the named task alone.",
+    ),
+    Exemption(
         row="Key",
         setting="no Decrypt by those who only write or look at manifests",
         reason="A multipart upload needs Decrypt, and a bucket key has the bucket, not the object, as context. "

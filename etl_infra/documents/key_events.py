@@ -30,11 +30,6 @@ def key_event_pattern(key_arn: Text) -> dict[str, Any]:
     }
 
 
-def key_event_rules(home: Home) -> str:
-    """The ARN pattern of the rules that hear of keys."""
-    return home.arn("events", f"rule/{key_event_rule('*', home)}")
-
-
 def key_event_rule(noun: str, home: Home) -> str:
     """The name of the rule that hears of one key."""
     return home.name(f"{noun}-key")

@@ -1,19 +1,20 @@
-"""Secret policies: a secret is read in its own account alone, whatever any role of another is allowed."""
+"""Secret policies: a secret is read by the roles that it names, whatever any other role is allowed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from etl_infra.documents.iam import Document, Text, deny, policy_document
-from etl_infra.naming import Home
 
 
-def secret_policy(home: Home, secret_arn: Text) -> Document:
-    """The policy of a secret of this account. Which role in it reads the secret, that role's own policy says."""
+def secret_policy(secret_arn: Text, reader_role_arns: Sequence[str]) -> Document:
+    """The policy of a secret, which gives nobody a right: its readers have theirs from their own policies."""
     return policy_document(
         deny(
-            "DenyOtherAccounts",
+            "DenyReadingByOthers",
             ("secretsmanager:GetSecretValue",),
             (secret_arn,),
-            {"StringNotEquals": {"aws:PrincipalAccount": home.account_id}},
+            {"ArnNotEquals": {"aws:PrincipalArn": list(reader_role_arns)}},
             "*",
         )
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from etl_infra.documents.iam import Statement, Text, allow, joined
-from etl_infra.documents.key_policy import SESSION
+from etl_infra.documents.key_conditions import SESSION, through
 from etl_infra.naming import Home
 
 EVENTS_RULE: Final = "StepFunctionsGetEventsForECSTaskRule"
@@ -38,12 +38,7 @@ def read_secret(sid: str, secret_arn: Text, home: Home) -> list[Statement]:
             f"AllowDecrypting{sid}",
             ("kms:Decrypt",),
             (home.arn("kms", "key/*"),),
-            {
-                "StringEquals": {
-                    "kms:EncryptionContext:SecretARN": secret_arn,
-                    "kms:ViaService": f"secretsmanager.{home.region}.amazonaws.com",
-                }
-            },
+            {"StringEquals": {"kms:EncryptionContext:SecretARN": secret_arn, **through(home, "secretsmanager")}},
         ),
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from etl_infra.documents.iam import Document, Text, allow, deny, policy_document
-from etl_infra.documents.key_events import key_event_rules
 from etl_infra.naming import Home
 
 
@@ -21,11 +20,12 @@ def alarm_topic_policy(home: Home, topic_arn: Text) -> Document:
             {"Service": "cloudwatch.amazonaws.com"},
         ),
         allow(
-            "AllowKeyEventsOfThisAccount",
+            # No condition: EventBridge gives none to judge, and a role on the target is advised against where the topic
+            # is encrypted. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+            "AllowKeyEvents",
             ("sns:Publish",),
             (topic_arn,),
-            {"ArnLike": {"aws:SourceArn": key_event_rules(home)}},
-            {"Service": "events.amazonaws.com"},
+            principals={"Service": "events.amazonaws.com"},
         ),
         deny("DenyPlaintextTransport", ("sns:Publish",), (topic_arn,), {"Bool": {"aws:SecureTransport": "false"}}, "*"),
     )

@@ -104,7 +104,7 @@ ROLES: Final = [
     role("no role is allowed everything, or anything of everything", "extract-task-task-policy", "AllowWritingDumps", "Action", value=["s3:Put*"]),
     role("no role is allowed everything, or anything of everything", "extract-task-task-policy", "AllowWritingDumps", "Resource", value=["*"]),
     role("no role deletes an object, or changes what guards one", "extract-task-task-policy", "AllowWritingDumps", "Action", 0, value="s3:DeleteObject"),
-    role("a role uses a key through one service, or in one session", "load-task-task-policy", "AllowDecryptingDumps", "Condition"),
+    role("a role uses a key through one service, in one context, or in one session", "load-task-task-policy", "AllowDecryptingDumps", "Condition"),
     role("a task signs in to one database as one user", "extract-task-task-policy", "AllowSigningInToDatabase", "Resource", 0, value="arn:aws:rds-db:eu-west-2:473251818902:dbuser:*/*"),
     M("a task's program and its starting have a role each", "TaskDefinition", "extract-task-definition", ("taskRoleArn",), "arn:aws:iam::473251818902:role/postgres-etl-extract-execution-prod"),
     role("a task's starting pulls, logs and reads its own sign-in, and nothing else", "extract-task-execution-policy", "AllowPullingImages", "Resource", 0, value="arn:aws:ecr:eu-west-2:473251818902:repository/*"),
@@ -117,6 +117,9 @@ ROLES: Final = [
     role("Jenkins starts, follows and stops executions and reads manifests, and nothing else", "access-policy", "AllowStartingLoad", "Action", 0, value="states:UpdateStateMachine"),
     role("Jenkins starts, follows and stops executions and reads manifests, and nothing else", "access-policy", "AllowReadingExtractManifests", "Resource", 0, value="arn:aws:s3:::postgres-etl-extract-prod-473251818902/*"),
     role("the nightly schedule starts one machine, and nothing else", "extract-nightly-policy", "AllowStartingExtract", "Resource", 0, value="arn:aws:states:eu-west-2:473251818902:stateMachine:*"),
+    role("a machine uses its key itself: for its own history, and for the logs that it delivers", "load-s3-to-rds-policy", "AllowEncryptingHistory", "Condition", value={"StringEquals": {"kms:ViaService": "states.eu-west-2.amazonaws.com"}}),
+    role("a machine uses its key itself: for its own history, and for the logs that it delivers", "extract-rds-to-s3-policy", "AllowEncryptingLogs"),
+    *(M("a machine uses its key itself: for its own history, and for the logs that it delivers", "key:Key", "operations-data-key", (*POLICY, sid)) for sid in ("AllowExtractMachine", "AllowMachinesToDeliverLogs", "AllowLogDelivery")),
     M("the provider refuses every other account", "pulumi:providers:aws", "aws", ("allowedAccountIds",)),
     M("the provider tags everything", "pulumi:providers:aws", "aws", ("defaultTags",)),
 ]

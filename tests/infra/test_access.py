@@ -30,8 +30,8 @@ def test_jenkins_starts_describes_and_stops_executions_and_reads_manifests(dev: 
                 "Condition": {"StringEquals": {"kms:ViaService": "s3.eu-west-2.amazonaws.com"}},
             },
         }
-    expected["AllowUsingHistoryKey"] = {
-        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+    expected["AllowDecryptingHistory"] = {
+        "Action": ["kms:Decrypt"],
         "Resource": [f"arn:aws:kms:eu-west-2:{DEV}:key/operations-data-key"],
         "Condition": {"StringEquals": {"kms:ViaService": "states.eu-west-2.amazonaws.com"}},
     }

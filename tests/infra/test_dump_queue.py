@@ -79,6 +79,7 @@ def test_dead_letters_old_messages_and_failed_executions_raise_an_alarm(prod: De
         "ApproximateAgeOfOldestMessage": 4 * 3600,
         "ExecutionsFailed": 0,
         "ExecutionsTimedOut": 0,
+        "FailedInvocations": 0,
     }
     assert alarms["ApproximateNumberOfMessagesVisible"]["dimensions"] == {"QueueName": "postgres-etl-s3-dlq"}
     for alarm in alarms.values():

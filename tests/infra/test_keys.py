@@ -26,20 +26,30 @@ def test_the_topic_is_told_of_what_may_lose_the_key_of_raw_dumps(prod: Deploymen
             "inputTemplate": '"postgres-etl: <caller> called <call> on the key of extract-dumps"',
         },
     }
+    alarm = prod.one("MetricAlarm", "extract-bucket-data-unheard-alarm").inputs
+    assert (alarm["namespace"], alarm["metricName"]) == ("AWS/Events", "FailedInvocations")
+    assert alarm["dimensions"] == {"RuleName": "postgres-etl-extract-dumps-key-prod"}
 
 
-def test_the_salts_policy_closes_it_to_other_accounts(prod: Deployment) -> None:
+def test_the_salts_policy_closes_it_to_everybody_but_the_transform_and_who_deploys_it(prod: Deployment) -> None:
     salt = f"arn:aws:secretsmanager:eu-west-2:{ACCOUNT}:secret:postgres-etl-scrub-salt-prod-AbCdEf"
     policy = prod.one("SecretPolicy")
     assert policy.inputs["blockPublicPolicy"] is True
     assert policy.document("policy")["Statement"] == [
         {
-            "Sid": "DenyOtherAccounts",
+            "Sid": "DenyReadingByOthers",
             "Effect": "Deny",
             "Principal": "*",
             "Action": ["secretsmanager:GetSecretValue"],
             "Resource": [salt],
-            "Condition": {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}},
+            "Condition": {
+                "ArnNotEquals": {
+                    "aws:PrincipalArn": [
+                        f"arn:aws:iam::{ACCOUNT}:role/postgres-etl-transform-prod",
+                        f"arn:aws:iam::{ACCOUNT}:role/postgres-etl-deployer",
+                    ]
+                }
+            },
         }
     ]
 
@@ -64,12 +74,19 @@ def test_a_shells_session_is_encrypted_and_logged(dev: Deployment, run: Deploy) 
         "Resource": [f"arn:aws:logs:eu-west-2:{account}:log-group:/postgres-etl/dev/pg_dump-shell:*"],
     }
     assert task["AllowDecryptingShells"] == {"Action": ["kms:Decrypt"], "Resource": [key], "Condition": in_session}
-    (shells,) = [
-        s
+    shells = {
+        s["Sid"]: (s["Action"], s["Condition"])
         for s in dev.one("key:Key", "operations-data-key").document("policy")["Statement"]
-        if s["Sid"] == "AllowShellSessions"
-    ]
-    assert shells["Condition"] == {"StringEquals": {"kms:CallerAccount": account}, **in_session}
+        if "Shell" in s["Sid"]
+    }
+    tasks = [f"arn:aws:iam::{account}:role/postgres-etl-{stage}-task-dev" for stage in ("extract", "load")]
+    assert shells == {
+        "AllowTasksToTakeShells": (["kms:Decrypt"], {"ArnEquals": {"aws:PrincipalArn": tasks}, **in_session}),
+        "AllowOpeningShells": (
+            ["kms:GenerateDataKey"],
+            {"StringEquals": {"kms:CallerAccount": account}, **in_session},
+        ),
+    }
     closed = run("dev", ecsExecEnabled=False)
     assert "configuration" not in closed.one("ecs/cluster:Cluster", "extract-task-cluster").inputs
     assert "ssm" not in repr(closed.resources)

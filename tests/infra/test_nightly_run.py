@@ -56,11 +56,6 @@ def test_its_role_is_assumed_by_its_own_group_and_starts_that_one_machine(run: D
     ]
     assert deployment.permissions("extract-nightly-policy") == {
         "AllowStartingExtract": {"Action": ["states:StartExecution"], "Resource": [MACHINE]},
-        "AllowEncryptingHistory": {
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-            "Resource": [f"arn:aws:kms:eu-west-2:{ACCOUNT}:key/operations-data-key"],
-            "Condition": {"StringEquals": {"kms:ViaService": "states.eu-west-2.amazonaws.com"}},
-        },
     }
 
 

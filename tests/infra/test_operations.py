@@ -8,6 +8,11 @@ from tests.infra.engine import Deployment
 ACCOUNT = "974531504241"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/postgres-etl"
+DEPLOYER = f"{ROLE}-deployer"
+TOPIC = f"arn:aws:sns:eu-west-2:{ACCOUNT}:postgres-etl-alarms-prod"
+LOGS = f"arn:aws:logs:eu-west-2:{ACCOUNT}:*"
+MACHINE = f"arn:aws:states:eu-west-2:{ACCOUNT}:stateMachine:postgres-etl-rds-to-s3"
+DECRYPT = ["kms:Decrypt"]
 USE = ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
@@ -21,25 +26,20 @@ def key_statements(deployment: Deployment, key: str) -> dict[str, Any]:
     }
 
 
-def through(service: str, *roles: str, actions: list[str] = USE) -> dict[str, Any]:
+def used(*roles: str, actions: list[str] = USE, **equal: str) -> dict[str, Any]:
+    """A use by named roles; a role with a slash stands as it is."""
     return {
         "Principal": {"AWS": [ROOT]},
         "Action": actions,
         "Condition": {
-            "ArnEquals": {"aws:PrincipalArn": [f"{ROLE}-{role}-prod" for role in roles]},
-            "StringEquals": {"kms:ViaService": f"{service}.eu-west-2.amazonaws.com"},
+            "ArnEquals": {"aws:PrincipalArn": [role if "/" in role else f"{ROLE}-{role}-prod" for role in roles]},
+            "StringEquals": equal,
         },
     }
 
 
-def of_account(service: str) -> dict[str, Any]:
-    return {
-        "Principal": {"AWS": ROOT},
-        "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
-        "Condition": {
-            "StringEquals": {"kms:CallerAccount": ACCOUNT, "kms:ViaService": f"{service}.eu-west-2.amazonaws.com"}
-        },
-    }
+def through(service: str, *roles: str, actions: list[str] = USE) -> dict[str, Any]:
+    return used(*roles, actions=actions, **{"kms:ViaService": f"{service}.eu-west-2.amazonaws.com"})
 
 
 def of_service(service: str, source_arn: str) -> dict[str, Any]:
@@ -67,21 +67,27 @@ def test_the_account_administers_every_key_and_reads_with_none(prod: Deployment)
 
 
 def test_raw_dumps_are_encrypted_by_their_task_and_decrypted_by_the_pipeline_alone(prod: Deployment) -> None:
-    used = key_statements(prod, "extract-bucket-data-key")
-    del used["AllowAccountToAdministerWithoutReading"]
-    assert used == {
+    found = key_statements(prod, "extract-bucket-data-key")
+    del found["AllowAccountToAdministerWithoutReading"]
+    assert found == {
         "AllowWritersThroughS3": through("s3", "extract-task"),
         "AllowReadersThroughS3": through("s3", "transform", "dispatcher", "jenkins", actions=["kms:Decrypt"]),
     }
 
 
 def test_the_operations_key_serves_messages_notices_logs_and_histories(prod: Deployment) -> None:
-    used = key_statements(prod, "operations-data-key")
-    del used["AllowAccountToAdministerWithoutReading"]
-    assert used == {
-        "AllowStateMachinesThroughSns": through("sns", "extract-states"),
-        "AllowDispatcherThroughSqs": through("sqs", "dispatcher"),
-        "AllowUseThroughStepFunctions": of_account("states"),
+    found = key_statements(prod, "operations-data-key")
+    del found["AllowAccountToAdministerWithoutReading"]
+    assert found == {
+        "AllowDeployersThroughStepFunctions": through("states", DEPLOYER),
+        "AllowJenkinsThroughStepFunctions": through("states", "jenkins", actions=DECRYPT),
+        # a state machine's role asks the key itself: through a service it would be refused
+        "AllowExtractMachine": used("extract-states", **{"kms:EncryptionContext:aws:states:stateMachineArn": MACHINE}),
+        "AllowMachinesToDeliverLogs": used(
+            "extract-states", actions=["kms:GenerateDataKey"], **{"kms:EncryptionContext:SourceArn": LOGS}
+        ),
+        "AllowMachinesThroughSns": through("sns", "extract-states"),
+        "AllowDispatcherThroughSqs": through("sqs", "dispatcher", actions=DECRYPT),
         "AllowLogGroups": {
             "Principal": {"Service": "logs.eu-west-2.amazonaws.com"},
             "Action": [
@@ -101,18 +107,47 @@ def test_the_operations_key_serves_messages_notices_logs_and_histories(prod: Dep
             },
         },
         "AllowAlarms": of_service("cloudwatch.amazonaws.com", f"arn:aws:cloudwatch:eu-west-2:{ACCOUNT}:alarm:*"),
-        "AllowKeyEvents": of_service(
-            "events.amazonaws.com", f"arn:aws:events:eu-west-2:{ACCOUNT}:rule/postgres-etl-*-key-prod"
-        ),
-        "AllowLogDelivery": of_service("delivery.logs.amazonaws.com", f"arn:aws:logs:eu-west-2:{ACCOUNT}:*"),
+        "AllowKeyEvents": {
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": USE,
+            "Condition": {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": TOPIC}},
+        },
+        "AllowLogDelivery": {
+            "Principal": {"Service": "delivery.logs.amazonaws.com"},
+            "Action": DECRYPT,
+            "Condition": {"StringEquals": {"kms:EncryptionContext:SourceArn": LOGS}},
+        },
         "AllowBucketEvents": of_service("s3.amazonaws.com", f"arn:aws:s3:::postgres-etl-extract-prod-{ACCOUNT}"),
     }
 
 
-def test_the_salts_key_is_used_through_secrets_manager_alone(prod: Deployment) -> None:
-    used = key_statements(prod, "transform-salt-data-key")
-    del used["AllowAccountToAdministerWithoutReading"]
-    assert used == {"AllowUseThroughSecretsManager": of_account("secretsmanager")}
+def test_the_salts_key_is_used_by_the_transform_and_by_who_deploys_it(prod: Deployment) -> None:
+    found = key_statements(prod, "transform-salt-data-key")
+    del found["AllowAccountToAdministerWithoutReading"]
+    assert found == {
+        "AllowDeployersThroughSecretsManager": through("secretsmanager", DEPLOYER),
+        "AllowTransformThroughSecretsManager": through("secretsmanager", "transform", actions=DECRYPT),
+    }
+
+
+def test_a_created_databases_key_is_used_by_who_deploys_it_and_by_who_reads_its_master_secret(run: Deploy) -> None:
+    created = run("prod", sourceInstanceIdentifier=None, sourceCreate=True, sourceAuthentication="secret")
+    found = key_statements(created, "extract-source-data-key")
+    del found["AllowAccountToAdministerWithoutReading"]
+    deployers = used(DEPLOYER)["Condition"]["ArnEquals"]
+    services = {"kms:ViaService": [f"{service}.eu-west-2.amazonaws.com" for service in ("rds", "secretsmanager")]}
+    condition = {"ArnEquals": deployers, "StringEquals": services}
+    assert found == {
+        "AllowDeployersThroughRds": {"Principal": {"AWS": [ROOT]}, "Action": USE, "Condition": condition},
+        "AllowGrantsForRds": {
+            "Principal": {"AWS": [ROOT]},
+            "Action": ["kms:CreateGrant"],
+            "Condition": {**condition, "Bool": {"kms:GrantIsForAWSResource": "true"}},
+        },
+        "AllowReadingMasterSecret": through("secretsmanager", "extract-execution", actions=DECRYPT),
+    }
+    by_token = run("prod", sourceInstanceIdentifier=None, sourceCreate=True)
+    assert "AllowReadingMasterSecret" not in key_statements(by_token, "extract-source-data-key")
 
 
 def test_every_log_group_is_encrypted_and_ends(dev: Deployment) -> None:
@@ -131,7 +166,6 @@ def test_every_log_group_is_encrypted_and_ends(dev: Deployment) -> None:
 
 
 def test_the_topic_is_encrypted_and_takes_this_accounts_alarms_alone(prod: Deployment) -> None:
-    topic = f"arn:aws:sns:eu-west-2:{ACCOUNT}:postgres-etl-alarms-prod"
     assert prod.one("Topic").inputs == {
         "name": "postgres-etl-alarms-prod",
         "kmsMasterKeyId": f"arn:aws:kms:eu-west-2:{ACCOUNT}:key/operations-data-key",
@@ -144,28 +178,26 @@ def test_the_topic_is_encrypted_and_takes_this_accounts_alarms_alone(prod: Deplo
                 "Effect": "Allow",
                 "Principal": {"Service": "cloudwatch.amazonaws.com"},
                 "Action": ["sns:Publish"],
-                "Resource": [topic],
+                "Resource": [TOPIC],
                 "Condition": {
                     "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:eu-west-2:{ACCOUNT}:alarm:*"},
                     "StringEquals": {"aws:SourceAccount": ACCOUNT},
                 },
             },
             {
-                "Sid": "AllowKeyEventsOfThisAccount",
+                # EventBridge gives no source to judge: with a condition no notice would arrive
+                "Sid": "AllowKeyEvents",
                 "Effect": "Allow",
                 "Principal": {"Service": "events.amazonaws.com"},
                 "Action": ["sns:Publish"],
-                "Resource": [topic],
-                "Condition": {
-                    "ArnLike": {"aws:SourceArn": f"arn:aws:events:eu-west-2:{ACCOUNT}:rule/postgres-etl-*-key-prod"}
-                },
+                "Resource": [TOPIC],
             },
             {
                 "Sid": "DenyPlaintextTransport",
                 "Effect": "Deny",
                 "Principal": "*",
                 "Action": ["sns:Publish"],
-                "Resource": [topic],
+                "Resource": [TOPIC],
                 "Condition": {"Bool": {"aws:SecureTransport": "false"}},
             },
         ],

@@ -105,6 +105,7 @@ def test_account_ids_come_from_the_settings_alone(stack: str, run: Deploy) -> No
     deployment = run(
         stack,
         awsAccountId=account,
+        deployerRoleArns=[f"arn:aws:iam::{account}:role/deployer"],
         jenkinsPrincipalArns=[],
         imageRepositoryAccounts={stack: account},
         images={"migrator": image, "transform": image, "dispatcher": image},

@@ -56,6 +56,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ("dev", {"accessLogBucket": "A_b"}, "accessLogBucket must be a bucket's name, got 'A_b'"),
         ("dev", {"alarmEmails": ["nobody"]}, "alarmEmails must hold e-mail addresses, got 'nobody'"),
         ("dev", {"jenkinsPrincipalArns": ["*"]}, "jenkinsPrincipalArns must hold ARNs of roles, got '*'"),
+        ("dev", {"deployerRoleArns": None}, "deployerRoleArns is required: a list"),
         ("dev", {"imageRepositoryAccounts": {}}, "imageRepositoryAccounts is required: {<environment>: <account id>}"),
         ("dev", {"imageRepositoryAccounts": {"dev": ACCOUNT, "x": "1"}}, "imageRepositoryAccounts x must be twelve digits, got '1'"),
         ("dev", {"images": "one"}, "images must be an object"),

@@ -42,9 +42,14 @@ def test_the_machines_role_runs_one_family_on_one_cluster_and_nothing_more(prod:
         statement: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
         return statement | ({"Condition": condition} if condition else {})
 
-    def through(service: str) -> dict[str, Any]:
-        return {"StringEquals": {"kms:ViaService": f"{service}.eu-west-2.amazonaws.com"}}
-
+    use = ["kms:Decrypt", "kms:GenerateDataKey"]
+    of_machine = {
+        "kms:EncryptionContext:aws:states:stateMachineArn": (
+            f"arn:aws:states:eu-west-2:{PROD}:stateMachine:postgres-etl-rds-to-s3"
+        )
+    }
+    of_delivery = {"kms:EncryptionContext:SourceArn": f"arn:aws:logs:eu-west-2:{PROD}:*"}
+    through_sns = {"kms:ViaService": "sns.eu-west-2.amazonaws.com"}
     assert prod.one("RolePolicy", "extract-rds-to-s3-policy").document("policy") == {
         "Version": "2012-10-17",
         "Statement": [
@@ -73,8 +78,9 @@ def test_the_machines_role_runs_one_family_on_one_cluster_and_nothing_more(prod:
                 [f"arn:aws:s3:::postgres-etl-extract-prod-{PROD}/*/manifest.json"],
             ),
             allow("AllowNotifying", ["sns:Publish"], [f"arn:aws:sns:eu-west-2:{PROD}:postgres-etl-alarms-prod"]),
-            allow("AllowEncryptingNotices", ["kms:Decrypt", "kms:GenerateDataKey"], key, through("sns")),
-            allow("AllowEncryptingHistory", ["kms:Decrypt", "kms:GenerateDataKey"], key, through("states")),
+            allow("AllowEncryptingNotices", use, key, {"StringEquals": through_sns}),
+            allow("AllowEncryptingHistory", use, key, {"StringEquals": of_machine}),
+            allow("AllowEncryptingLogs", ["kms:GenerateDataKey"], key, {"StringEquals": of_delivery}),
             allow(
                 "AllowDeliveringLogs",
                 [

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tests.infra.checks.registry import actions, check, condition, denies, each, statements
 from tests.infra.engine import Deployment
 
+EVENTBRIDGE = {"Service": "events.amazonaws.com"}
 FORTNIGHT_SECONDS = 14 * 24 * 3600
 ALARMS = {
     "ApproximateNumberOfMessagesVisible",
@@ -105,13 +106,44 @@ def _(d: Deployment) -> Iterator[str]:
     return each(d, "sns/topic:Topic", lambda r: ":key/" in r.inputs.get("kmsMasterKeyId", ""))
 
 
-@check("the topic takes notices of this account alone, over TLS")
+@check("the topic takes this account's alarms, key events and nothing else, over TLS")
 def _(d: Deployment) -> Iterator[str]:
     for policy in d.all("TopicPolicy"):
         document = policy.document("policy")
         if not denies(document, "sns:Publish", "Bool", "aws:SecureTransport", "false"):
             yield policy.name
-        yield from (s["Sid"] for s in statements(document) if not condition(s, "ArnLike", "aws:SourceArn"))
+        for s in statements(document):
+            is_alarm = s["Principal"] == {"Service": "cloudwatch.amazonaws.com"} and (
+                condition(s, "ArnLike", "aws:SourceArn") and condition(s, "StringEquals", "aws:SourceAccount")
+            )
+            if actions(s) != {"sns:Publish"} or not (is_alarm or s["Principal"] == EVENTBRIDGE):
+                yield s["Sid"]
+
+
+@check("no condition that EventBridge cannot meet stands between a key event and the topic")
+def _(d: Deployment) -> Iterator[str]:
+    policies = [policy.document("policy") for policy in d.all("TopicPolicy")]
+    granted = [s for policy in policies for s in statements(policy) if s["Principal"] == EVENTBRIDGE]
+    if len(granted) != 1 or "Condition" in granted[0]:
+        yield "the topic's policy"
+    topic = d.one("sns/topic:Topic")
+    for key in d.all("key:Key"):
+        if key.outputs["arn"] == topic.inputs.get("kmsMasterKeyId"):
+            found = [s for s in statements(key.document("policy")) if s["Principal"] == EVENTBRIDGE]
+            wanted = {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic.outputs["arn"]}}
+            if [s.get("Condition") for s in found] != [wanted]:
+                yield key.name
+
+
+@check("a key event that could not be told of raises an alarm")
+def _(d: Deployment) -> Iterator[str]:
+    watched = {
+        r.inputs["dimensions"].get("RuleName")
+        for r in d.all("MetricAlarm")
+        if r.inputs["metricName"] == "FailedInvocations"
+        and any(arn.endswith(f":{d.topic}") for arn in r.inputs.get("alarmActions", []))
+    }
+    return each(d, "EventRule", lambda r: r.inputs["name"] in watched)
 
 
 @check("a log group is encrypted with a customer managed key")

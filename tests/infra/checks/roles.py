@@ -99,14 +99,46 @@ def _(d: Deployment) -> Iterator[str]:
             yield f"{policy.name}: {statement['Sid']}"
 
 
-@check("a role uses a key through one service, or in one session")
+@check("a role uses a key through one service, in one context, or in one session")
 def _(d: Deployment) -> Iterator[str]:
     for policy, statement in role_statements(d):
-        if any(action.startswith("kms:") for action in actions(statement)) and not (
-            condition(statement, "StringEquals", "kms:ViaService")
-            or condition(statement, "Null", "kms:EncryptionContext:aws:ssm:SessionId") == "false"
-        ):
+        if not any(action.startswith("kms:") for action in actions(statement)):
+            continue
+        equal = statement.get("Condition", {}).get("StringEquals", {})
+        is_told_apart = any(key.startswith(("kms:ViaService", "kms:EncryptionContext:")) for key in equal)
+        if not is_told_apart and condition(statement, "Null", "kms:EncryptionContext:aws:ssm:SessionId") != "false":
             yield f"{policy.name}: {statement['Sid']}"
+
+
+def uses_key(statement: dict[str, Any], wanted: set[str], equal: dict[str, str]) -> bool:
+    """Whether a statement allows these actions of a key on this one condition, beside the name of a role."""
+    rest = {operator: keys for operator, keys in statement.get("Condition", {}).items() if operator != "ArnEquals"}
+    return actions(statement) == wanted and rest == {"StringEquals": equal}
+
+
+@check("a machine uses its key itself: for its own history, and for the logs that it delivers")
+def _(d: Deployment) -> Iterator[str]:
+    keys = {r.outputs["arn"]: statements(r.document("policy")) for r in d.all("key:Key")}
+    for machine in d.all("StateMachine"):
+        role, arn = machine.inputs["roleArn"], machine.outputs["arn"]
+        key = machine.inputs.get("encryptionConfiguration", {}).get("kmsKeyId")
+        if key is None:
+            continue  # has a check of its own
+        home = arn.split(":")
+        logs = f"arn:aws:logs:{home[3]}:{home[4]}:*"
+        own = [s for p, s in role_statements(d) if role.endswith(f"/{p.inputs['role']}") and s["Resource"] == [key]]
+        admitted = [s for s in keys.get(key, []) if role in (condition(s, "ArnEquals", "aws:PrincipalArn") or ())]
+        both = {"kms:Decrypt", "kms:GenerateDataKey"}
+        for wanted, equal in (
+            (both, {"kms:EncryptionContext:aws:states:stateMachineArn": arn}),
+            ({"kms:GenerateDataKey"}, {"kms:EncryptionContext:SourceArn": logs}),
+        ):
+            for found in (own, admitted):
+                if not any(uses_key(statement, wanted, equal) for statement in found):
+                    yield f"{machine.name}: {next(iter(equal))}"
+        delivery = [s for s in keys.get(key, []) if s["Principal"] == {"Service": "delivery.logs.amazonaws.com"}]
+        if not any(uses_key(s, {"kms:Decrypt"}, {"kms:EncryptionContext:SourceArn": logs}) for s in delivery):
+            yield f"{machine.name}: what it delivers cannot be decrypted"
 
 
 @check("a task signs in to one database as one user")
@@ -173,7 +205,7 @@ def _(d: Deployment) -> Iterator[str]:
 def _(d: Deployment) -> Iterator[str]:
     may = {
         "states:StartExecution", "states:DescribeExecution", "states:StopExecution",
-        "s3:GetObject", "s3:GetObjectVersion", "kms:Decrypt", "kms:GenerateDataKey",
+        "s3:GetObject", "s3:GetObjectVersion", "kms:Decrypt",
     }  # fmt: skip
     for policy, statement in role_statements(d):
         if policy.name != "access-policy":
@@ -189,8 +221,7 @@ def _(d: Deployment) -> Iterator[str]:
         machine = schedule.inputs["target"]["arn"]
         for policy, statement in role_statements(d):
             if policy.name == "extract-nightly-policy" and not (
-                (actions(statement) == {"states:StartExecution"} and statement["Resource"] == [machine])
-                or all(action.startswith("kms:") for action in actions(statement))
+                actions(statement) == {"states:StartExecution"} and statement["Resource"] == [machine]
             ):
                 yield f"{policy.name}: {statement['Sid']}"
 

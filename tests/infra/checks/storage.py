@@ -10,6 +10,7 @@ from tests.infra.checks.registry import actions, check, condition, denies, each,
 from tests.infra.engine import Deployment
 
 PUBLIC_DOORS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+READERS = [f"arn:aws:iam::473251818902:role/postgres-etl-{role}" for role in ("transform-prod", "deployer")]
 HEADER = "s3:x-amz-server-side-encryption"
 
 
@@ -227,19 +228,31 @@ def _(d: Deployment) -> Iterator[str]:
     return each(d, "secretsmanager/secret:Secret", lambda r: ":key/" in r.inputs.get("kmsKeyId", ""))
 
 
-@check("a secret is closed to other accounts and to the public")
+@check("a secret is read by the roles that it names, and closed to the public")
 def _(d: Deployment) -> Iterator[str]:
     closed = {
         r.inputs["secretArn"]
         for r in d.all("SecretPolicy")
         if r.inputs.get("blockPublicPolicy") is True
-        and any(
-            condition(s, "StringNotEquals", "aws:PrincipalAccount") for s in statements(r.document("policy"), "Deny")
-        )
+        and denies(r.document("policy"), "secretsmanager:GetSecretValue", "ArnNotEquals", "aws:PrincipalArn", READERS)
     }
     for secret in d.all("secretsmanager/secret:Secret"):
         if not any(f":secret:{secret.inputs['name']}-" in arn for arn in closed):
             yield secret.name
+
+
+@check("a key is used by roles that its policy names")
+def _(d: Deployment) -> Iterator[str]:
+    for key in d.all("key:Key"):
+        for statement in statements(key.document("policy")):
+            # who may open a shell is for the account to say: it makes a session's key, and decrypts none
+            opens_shells = condition(statement, "Null", "kms:EncryptionContext:aws:ssm:SessionId") == "false"
+            if "AWS" not in statement["Principal"] or "Condition" not in statement:
+                continue
+            if opens_shells and actions(statement) == {"kms:GenerateDataKey"}:
+                continue
+            if not condition(statement, "ArnEquals", "aws:PrincipalArn"):
+                yield f"{key.name}: {statement['Sid']}"
 
 
 @check("a secret's value is one to the engine, too")
