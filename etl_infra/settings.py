@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from etl_runtime import contract
 
 from etl_infra import naming
 from etl_infra.aws_limits import FARGATE_MEMORY_MIB, LOG_RETENTION_DAYS
+from etl_infra.setting_forms import (
+    ACCOUNT_ID,
+    BUCKET_NAME,
+    DATABASE_WORD,
+    DNS_LABEL,
+    NEW_DATABASE_WORD,
+    OIDC_PROVIDER_ARN,
+    ROLE_ARN,
+    SCHEDULE,
+    SECRET_ARN,
+    SECURITY_GROUP_ID,
+    SSL_MODES,
+    TIME_ZONE,
+    address,
+    is_environment,
+    ranges,
+    refuse_overlap,
+)
 from etl_infra.stack_file import PROJECT_DIRECTORY, SettingsError, StackFile
 from etl_infra.stack_settings import (
     AccessSettings,
@@ -28,17 +46,6 @@ from etl_infra.stack_settings import (
 
 __all__ = ["SettingsError", "load_settings"]
 
-ACCOUNT_ID: Final = r"\d{12}"
-ROLE_ARN: Final = r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+"
-SECRET_ARN: Final = r"arn:aws:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+"  # noqa: S105 - an ARN's form
-OIDC_PROVIDER_ARN: Final = r"arn:aws:iam::\d{12}:oidc-provider/[\w./-]+"
-CIDR_16_OR_NARROWER: Final = r"(\d{1,3}\.){3}\d{1,3}/(1[6-9]|2\d|3[0-2])"
-BUCKET_NAME: Final = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
-DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-DATABASE_WORD: Final = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
-SCHEDULE: Final = r"(cron|rate)\([\w*?,/#\- ]+\)"
-SSL_MODES: Final = ("verify-full", "require", "disable")
-
 
 def load_settings() -> StackSettings:
     """Read the configuration of the stack that runs.
@@ -48,7 +55,7 @@ def load_settings() -> StackSettings:
     """
     file = StackFile()
     environment = file.text("environment", required=False) or file.stack
-    if not _is_environment(environment):
+    if not is_environment(environment):
         file.refuse("environment", f"must be a lower-case name of at most 16 characters, got {environment!r}")
     extract, transform, load = (file.flag(f"{stage}Enabled") for stage in ("extract", "transform", "load"))
     if transform and not extract:
@@ -69,11 +76,12 @@ def load_settings() -> StackSettings:
         alarm_emails=file.texts("alarmEmails", r"[^@\s]+@[^@\s]+", "e-mail addresses"),
         deployer_role_arns=file.texts("deployerRoleArns", ROLE_ARN, "ARNs of roles", at_least=1),
         extract=_extract(file) if extract else None,
-        transform=_transform(file) if transform else None,
+        transform=_transform(file, account_id) if transform else None,
         load=_load(file, environment) if load else None,
         access=_access(file),
     )
     _check_own_load_bucket(file, settings)
+    _check_ways(file, settings)
     file.finish()
     return settings
 
@@ -87,7 +95,7 @@ def _network(file: StackFile) -> NetworkSettings:
     return NetworkSettings(
         vpc_id=file.text("vpcId", r"vpc-[0-9a-f]{8,17}", "the id of a VPC"),
         private_subnet_ids=file.texts("privateSubnetIds", r"subnet-[0-9a-f]{8,17}", "ids of subnets", at_least=2),
-        aws_endpoint_cidrs=file.texts("awsEndpointCidrs", CIDR_16_OR_NARROWER, "ranges of /16 or narrower", at_least=1),
+        aws_endpoint_cidrs=ranges(file, "awsEndpointCidrs"),
     )
 
 
@@ -132,7 +140,7 @@ def _extract(file: StackFile) -> ExtractSettings:
 
 def _nightly(file: StackFile, load_buckets: Mapping[str, contract.LoadBucket]) -> NightlySettings | None:
     expression = file.text("nightlySchedule", SCHEDULE, "such as cron(0 2 * * ? *)", required=False)
-    timezone = file.text("nightlyTimezone", r"[A-Za-z_]+(/[A-Za-z_+-]+)*", "a time zone such as Europe/London")
+    timezone = file.text("nightlyTimezone", TIME_ZONE, "a time zone such as Europe/London")
     environment = file.text("nightlyLoadEnvironment", required=False)
     if bool(expression) != bool(environment):
         file.refuse("nightlyLoadEnvironment", "and nightlySchedule: both must be given, or neither")
@@ -150,7 +158,7 @@ def _load_buckets(file: StackFile) -> dict[str, contract.LoadBucket]:
         bucket = contract.LoadBucket(str(fields.get("bucket", "")), str(fields.get("owner", "")))
         file.matches("loadBuckets", bucket.name, BUCKET_NAME, f"{environment}.bucket must be a bucket's name")
         file.matches("loadBuckets", bucket.owner, ACCOUNT_ID, f"{environment}.owner must be twelve digits")
-        if not _is_environment(environment):
+        if not is_environment(environment):
             file.refuse("loadBuckets", f"{environment!r} is not the name of an environment")
         _refuse_protected(file, "loadBuckets", environment, bucket.owner)
         buckets[environment] = bucket
@@ -159,18 +167,23 @@ def _load_buckets(file: StackFile) -> dict[str, contract.LoadBucket]:
     return buckets
 
 
-def _transform(file: StackFile) -> TransformSettings:
+def _transform(file: StackFile, account_id: str) -> TransformSettings:
     directory = PROJECT_DIRECTORY / file.text("scrubDirectory")
     _rules_digest(file)
     provider_arn = file.text("eksOidcProviderArn", OIDC_PROVIDER_ARN, "the ARN of an IAM OIDC provider", required=False)
     cluster_name = file.text("eksClusterName", r"[A-Za-z0-9][\w-]{0,99}", "the name of an EKS cluster", required=False)
     if bool(provider_arn) == bool(cluster_name):
         file.refuse("eksOidcProviderArn", "or eksClusterName: exactly one must be given")
+    elif provider_arn and provider_arn.split(":")[4] != account_id:
+        file.refuse("eksOidcProviderArn", "is of another account than awsAccountId: no role here could trust it")
     return TransformSettings(
         cluster=ClusterSettings(
-            context=file.text("kubernetesContext", required=False) or None,
+            # the ambient context may be any cluster's: that of the stack is named
+            context=file.text("kubernetesContext", meaning="the kubeconfig context of this environment's cluster"),
             namespace=file.text("kubernetesNamespace", DNS_LABEL, "a DNS label"),
-            api_cidrs=file.texts("kubernetesApiCidrs", CIDR_16_OR_NARROWER, "ranges of /16 or narrower", at_least=1),
+            api_cidrs=ranges(file, "kubernetesApiCidrs"),
+            service_address=address(file, "kubernetesServiceAddress", required=True),
+            node_dns_address=address(file, "nodeLocalDnsAddress", required=False) or None,
             monitoring_namespace=file.text("monitoringNamespace", DNS_LABEL, "a DNS label"),
             oidc_provider_arn=provider_arn or None,
             eks_cluster_name=cluster_name or None,
@@ -205,6 +218,9 @@ def _database(file: StackFile, side: str) -> DatabaseSettings:
     create = file.flag(f"{side}Create")
     if create == bool(identifier):
         file.refuse(f"{side}InstanceIdentifier", f"or {side}Create: exactly one must be given")
+    group = file.text(f"{side}SecurityGroupId", SECURITY_GROUP_ID, "the id of a security group", required=False)
+    if create and group:
+        file.refuse(f"{side}SecurityGroupId", f"has no use with {side}Create, whose group is the stack's own")
     authentication = file.choice(f"{side}Authentication", ("iam", "secret"))
     secret = file.text(f"{side}CredentialsSecretArn", SECRET_ARN, "the ARN of a secret", required=False)
     if authentication == "secret" and not create and not secret:
@@ -219,7 +235,8 @@ def _database(file: StackFile, side: str) -> DatabaseSettings:
     return DatabaseSettings(
         instance_identifier=identifier or None,
         new=new if create else None,
-        name=file.text(f"{side}DatabaseName", DATABASE_WORD, "a plain database name"),
+        security_group_id=group or None,
+        name=file.text(f"{side}DatabaseName", NEW_DATABASE_WORD if create else DATABASE_WORD, "a plain database name"),
         user=file.text(f"{side}User", DATABASE_WORD, "a plain role name"),
         authentication=authentication,
         credentials_secret_arn=secret or None,
@@ -263,6 +280,20 @@ def _refuse_protected(file: StackFile, key: str, environment: str, account_id: s
             file.refuse(key, f"leads to the account of {protected}, which allowProtectedLoad does not name")
 
 
+def _check_ways(file: StackFile, settings: StackSettings) -> None:
+    """What every pod may reach must not be where the cluster's API is, which the dispatcher alone may reach."""
+    if settings.transform is None:
+        return
+    cluster = settings.transform.cluster
+    refuse_overlap(
+        file,
+        "awsEndpointCidrs",
+        settings.network.aws_endpoint_cidrs,
+        (*cluster.api_cidrs, f"{cluster.service_address}/32"),
+        "the transform would reach the cluster's API",
+    )
+
+
 def _check_own_load_bucket(file: StackFile, settings: StackSettings) -> None:
     """A stack with both stages writes to the bucket that it creates, or its dumps would go astray."""
     if settings.extract is None or settings.load is None:
@@ -274,11 +305,3 @@ def _check_own_load_bucket(file: StackFile, settings: StackSettings) -> None:
             "loadBuckets",
             f"{home.environment} must be the bucket that this stack creates: {own.name} of {own.owner}",
         )
-
-
-def _is_environment(name: str) -> bool:
-    try:
-        contract.DumpPrefix(name, "execution", contract.DUMP_FILENAME)
-    except contract.ContractError:
-        return False
-    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -85,11 +85,27 @@ class StackFile:
             self.refuse(key, f"must be true or false, got {_shown(value)}")
         return value == "true"
 
-    def texts(self, key: str, pattern: str, meaning: str, *, at_least: int = 0) -> tuple[str, ...]:
-        """The list of texts of a key, each of one form, none twice."""
+    def texts(
+        self,
+        key: str,
+        pattern: str,
+        meaning: str,
+        *,
+        at_least: int = 0,
+        holds: Callable[[str], bool] = lambda _: True,
+    ) -> tuple[str, ...]:
+        """The list of texts of a key, each of one form, none twice.
+
+        Args:
+            key: name without the project's namespace.
+            pattern: regular expression of each whole text.
+            meaning: what pattern and `holds` say, for the reader of the fault.
+            at_least: how many there must be.
+            holds: whether a text is of the form, where no pattern can say it.
+        """
         values = self._parsed(key, list[Any]())
         texts = tuple(str(value) for value in values)
-        wrong = [text for text in texts if not re.fullmatch(pattern, text)]
+        wrong = [text for text in texts if not (re.fullmatch(pattern, text) and holds(text))]
         if wrong:
             self.refuse(key, f"must hold {meaning}, got {_shown(wrong[0])}")
         elif len(set(texts)) != len(texts):

@@ -61,9 +61,13 @@ class NewDatabaseSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSettings:
-    """One database and how to sign in: adopted by `instance_identifier`, or created as `new` says."""
+    """One database and how to sign in: adopted by `instance_identifier`, or created as `new` says.
+
+    `security_group_id` is the group of an adopted one that admits the task, None where it has one group alone.
+    """
 
     instance_identifier: str | None
+    security_group_id: str | None
     new: NewDatabaseSettings | None
     name: str
     user: str
@@ -95,12 +99,17 @@ class ExtractSettings:
 class ClusterSettings:
     """The Kubernetes cluster in which dumps are cleaned.
 
+    Its API is reached at `service_address`, and behind that in `api_cidrs`; a DNS cache of the node, if any, answers at
+    `node_dns_address`.
+
     Its service accounts assume their roles by an IAM OIDC provider (IRSA) or by EKS Pod Identity: one is set.
     """
 
-    context: str | None
+    context: str
     namespace: str
     api_cidrs: tuple[str, ...]
+    service_address: str
+    node_dns_address: str | None
     monitoring_namespace: str
     oidc_provider_arn: str | None
     eks_cluster_name: str | None

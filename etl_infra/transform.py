@@ -118,7 +118,8 @@ class Transform(pulumi.ComponentResource):
                 ways=Ways(
                     aws_endpoint_cidrs=network.aws_endpoint_cidrs,
                     s3_cidrs=s3.entries.apply(lambda entries: [entry.cidr for entry in entries]),
-                    api_cidrs=cluster.api_cidrs,
+                    api_cidrs=(f"{cluster.service_address}/32", *cluster.api_cidrs),
+                    node_dns_address=cluster.node_dns_address,
                     monitoring_namespace=cluster.monitoring_namespace,
                     pod_identity=bool(cluster.eks_cluster_name),
                 ),

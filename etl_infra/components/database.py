@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from etl_infra.components.data_key import DataKey, DataKeyArgs
+from etl_infra.components.private_subnets import private_subnets
 from etl_infra.documents.iam import Statement
 from etl_infra.documents.key_conditions import through
 from etl_infra.documents.key_policy import KeyUse, key_policy, rds_uses
@@ -28,6 +29,10 @@ PARAMETERS: Final = {
     "log_min_error_statement": "panic",
 }
 """TLS alone; who came and went is logged, and the text of no statement."""
+
+
+class SecurityGroupError(Exception):
+    """An adopted instance has not the security group through which a task would reach it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +89,7 @@ class Database(pulumi.ComponentResource):
             db_instance_identifier=settings.instance_identifier, opts=pulumi.InvokeOutputOptions(parent=self)
         )
         self.host, self.port = instance.address, instance.port
-        self.security_group_id = instance.vpc_security_groups[0]
+        self.security_group_id = instance.vpc_security_groups.apply(lambda groups: _admitting(settings, groups))
         self._resource_id = instance.resource_id
 
     def _key_uses(self, args: DatabaseArgs) -> list[KeyUse]:
@@ -114,12 +119,14 @@ class Database(pulumi.ComponentResource):
             child,
         )
         subnets = aws.rds.SubnetGroup(
-            f"{name}-subnets", name=identifier, subnet_ids=list(args.network.private_subnet_ids), opts=child
+            f"{name}-subnets", name=identifier, subnet_ids=private_subnets(args.network, self), opts=child
         )
         group = aws.ec2.SecurityGroup(
             f"{name}-security-group",
             name=identifier,
-            description=f"Database {identifier}: entered by the pipeline's tasks alone",
+            # EC2 takes no apostrophe here:
+            # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+            description=f"Database {identifier}: entered by tasks of the pipeline alone",
             vpc_id=args.network.vpc_id,
             opts=child,
         )
@@ -180,3 +187,14 @@ class Database(pulumi.ComponentResource):
         self._resource_id = instance.resource_id
         if args.settings.authentication == "secret" and self.credentials_secret_arn is None:
             self.credentials_secret_arn = instance.master_user_secrets[0].secret_arn
+
+
+def _admitting(settings: DatabaseSettings, groups: Sequence[str]) -> str:
+    """The group of an adopted instance that admits the task."""
+    named = settings.security_group_id or (groups[0] if len(groups) == 1 else "")
+    if named not in groups:
+        raise SecurityGroupError(
+            f"{settings.instance_identifier} has the security groups {', '.join(groups)}: "
+            + (f"{named} is none of them" if named else "a setting must say which of them admits the task")
+        )
+    return named

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from etl_runtime.contract import Env
 
 from etl_infra.components.database import Database
+from etl_infra.components.private_subnets import private_subnets
 from etl_infra.documents.container_definition import SCRATCH_VOLUME, Container, container_definition
 from etl_infra.documents.iam import Statement, Text, policy_document, service_trust
 from etl_infra.documents.state_machine import FargateRun
@@ -58,6 +59,7 @@ class FargateTask(pulumi.ComponentResource):
         super().__init__("etl:index:FargateTask", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self._args = args
+        self._subnet_ids = private_subnets(args.network, self)
         self.cluster_name = args.home.name(args.stage)
         log_group = self._log_group(f"{name}-logs", args.home.log_group(args.container))
         shell_log_group = (
@@ -132,7 +134,7 @@ class FargateTask(pulumi.ComponentResource):
         return FargateRun(
             cluster_arn=self._cluster.arn,
             task_definition_arn=self.task_definition_arn,
-            subnet_ids=self._args.network.private_subnet_ids,
+            subnet_ids=self._subnet_ids,
             security_group_id=self.security_group_id,
             container=self._args.container,
             timeout_seconds=self._args.size.timeout_minutes * 60,

@@ -128,7 +128,7 @@ BASELINE: Final[Mapping[str, tuple[str, ...]]] = {
     "Security group": (
         "nobody enters a task; a database is entered from a task's group alone",
         "a task goes out to its database, to named ranges of endpoints and to S3, nowhere else",
-        "a security group and each of its rules says what it is for",
+        "a security group and each of its rules says what it is for, in letters that EC2 takes",
     ),
     "Database": (
         "a created database takes TLS alone",

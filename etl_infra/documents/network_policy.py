@@ -19,11 +19,16 @@ HTTPS: Final = [{"protocol": "TCP", "port": 443}]
 
 @dataclass(frozen=True, kw_only=True)
 class Ways:
-    """Address ranges and namespaces that pods may reach or be reached from."""
+    """Address ranges and namespaces that pods may reach or be reached from.
+
+    `api_cidrs` are those of the cluster's API, the address of its service among them; `node_dns_address` is that of a
+    DNS cache on the nodes, None where pods ask kube-dns.
+    """
 
     aws_endpoint_cidrs: Sequence[str]
     s3_cidrs: pulumi.Input[Sequence[str]]
     api_cidrs: Sequence[str]
+    node_dns_address: str | None
     monitoring_namespace: str
     pod_identity: bool
 
@@ -38,23 +43,22 @@ def network_policies(ways: Ways) -> dict[str, dict[str, Any]]:
             "egress": [{"to": _blocks([POD_IDENTITY_AGENT]), "ports": [{"protocol": "TCP", "port": 80}]}],
         }
     }
+    # EKS's CNI lets a pod that is selected be reached by its service's address as well:
+    # https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html
+    dns: list[dict[str, Any]] = [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+        },
+        *_blocks([f"{ways.node_dns_address}/32"] if ways.node_dns_address else []),
+    ]
     return {
         **(agent if ways.pod_identity else {}),
         "default-deny": {"podSelector": EVERY_POD, "policyTypes": ["Ingress", "Egress"]},
         "allow-dns": {
             "podSelector": EVERY_POD,
             "policyTypes": ["Egress"],
-            "egress": [
-                {
-                    "to": [
-                        {
-                            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
-                            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-                        }
-                    ],
-                    "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")],
-                }
-            ],
+            "egress": [{"to": dns, "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}],
         },
         "allow-aws-endpoints": {
             "podSelector": EVERY_POD,

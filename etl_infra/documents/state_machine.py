@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import pulumi
 from etl_runtime import contract
 
 from etl_infra.documents.iam import Text
@@ -44,7 +45,7 @@ class FargateRun:
 
     cluster_arn: Text
     task_definition_arn: Text
-    subnet_ids: Sequence[str]
+    subnet_ids: pulumi.Input[Sequence[str]]
     security_group_id: Text
     container: str
     timeout_seconds: int
@@ -93,7 +94,7 @@ def two_attempts(name: str, comment: str, run: FargateRun, environment: Sequence
             "TaskDefinition": run.task_definition_arn,
             "NetworkConfiguration": {
                 "AwsvpcConfiguration": {
-                    "Subnets": list(run.subnet_ids),
+                    "Subnets": run.subnet_ids,
                     "SecurityGroups": [run.security_group_id],
                     "AssignPublicIp": "DISABLED",
                 }

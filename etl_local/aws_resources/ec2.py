@@ -38,6 +38,14 @@ def ingress_rule(account: Account, inputs: Inputs) -> Made:
     return _made(account, made)
 
 
+@answers("aws:ec2/getSubnet:getSubnet")
+def subnet(account: Account, arguments: Inputs) -> dict[str, Any]:
+    """A subnet by its identifier."""
+    identifier = arguments.pop("id")
+    (found,) = account.client("ec2").describe_subnets(SubnetIds=[identifier])["Subnets"]
+    return {"id": identifier, "vpcId": found["VpcId"], "availabilityZone": found["AvailabilityZone"]}
+
+
 @answers("aws:ec2/getManagedPrefixList:getManagedPrefixList")
 def managed_prefix_list(account: Account, arguments: Inputs) -> dict[str, Any]:
     """A prefix list of AWS's own by its name.

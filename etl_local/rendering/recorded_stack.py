@@ -67,6 +67,7 @@ def record(stack: str, config: dict[str, str] | None = None) -> RecordedStack:
     cloud = _InventedCloud(
         account_id=values.get(f"{PROJECT}:awsAccountId", "000000000000"),
         region=values.get(f"{PROJECT}:awsRegion", "eu-west-2"),
+        vpc_id=values.get(f"{PROJECT}:vpcId", ""),
     )
     lookups: list[tuple[str, dict[str, Any]]] = []
 
@@ -91,6 +92,7 @@ class _InventedCloud:
 
     account_id: str
     region: str
+    vpc_id: str
 
     def create(self, request: Request) -> tuple[str, dict[str, Any]]:
         inputs = request.inputs
@@ -122,6 +124,9 @@ class _InventedCloud:
                     "resourceId": f"db-of-{name}",
                     "vpcSecurityGroups": [f"security-group-of-{name}"],
                 }
+            case "aws:ec2/getSubnet:getSubnet":
+                subnet = arguments["id"]
+                return {"vpcId": self.vpc_id, "availabilityZone": f"zone-of-{subnet}"}
             case "aws:ec2/getManagedPrefixList:getManagedPrefixList":
                 entries = [{"cidr": cidr, "description": ""} for cidr in ADDRESSES_OF_S3]
                 return {"id": f"list-of-{arguments['name']}", "entries": entries}

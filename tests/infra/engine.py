@@ -19,6 +19,7 @@ from pulumi.runtime.stack import Stack, run_pulumi_func
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "postgres-etl"
+DATABASE_GROUPS = ["sg-0db0000000000000a"]
 SALT = "a-synthetic-salt-of-more-than-32-characters"
 
 
@@ -126,7 +127,11 @@ class RecordingMocks(mocks.Mocks):
                 "address": f"{args.args['dbInstanceIdentifier']}.example.com",
                 "port": 5432,
                 "resourceId": "db-ADOPTED",
-                "vpcSecurityGroups": ["sg-0db0000000000000a"],
+                "vpcSecurityGroups": DATABASE_GROUPS,
+            },
+            "aws:ec2/getSubnet:getSubnet": lambda: {
+                "vpcId": f"vpc-{args.args['id'].removeprefix('subnet-')[:2]:0<17}",
+                "availabilityZone": f"{self._region}{args.args['id'][-1]}",
             },
             "aws:ec2/getManagedPrefixList:getManagedPrefixList": lambda: {
                 "id": "pl-0500000000000000a",

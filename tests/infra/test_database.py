@@ -1,5 +1,7 @@
 """The database of a stage: adopted as it is, or created hardened."""
 
+import pytest
+
 from tests.infra.conftest import Deploy
 from tests.infra.engine import Deployment
 
@@ -9,6 +11,19 @@ ACCOUNT = "974531504241"
 def test_an_adopted_database_is_only_looked_up(prod: Deployment) -> None:
     assert ("aws:rds/getInstance:getInstance", {"dbInstanceIdentifier": "marketplace-prod"}) in prod.invokes
     assert not [resource for resource in prod.resources if resource.type.startswith("aws:rds/")]
+
+
+def test_an_adopted_database_with_several_groups_needs_the_one_that_admits_the_task(
+    run: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = ["sg-0db0000000000000a", "sg-0db0000000000000b"]
+    monkeypatch.setattr("tests.infra.engine.DATABASE_GROUPS", groups)
+    with pytest.raises(Exception, match=r"marketplace-prod has the security groups sg-.*a setting must say which"):
+        run("prod")
+    with pytest.raises(Exception, match="sg-0db0000000000000c is none of them"):
+        run("prod", sourceSecurityGroupId="sg-0db0000000000000c")
+    chosen = run("prod", sourceSecurityGroupId=groups[1]).one("SecurityGroupIngressRule")
+    assert chosen.inputs["securityGroupId"] == groups[1]
 
 
 def test_a_created_database_is_private_encrypted_and_refuses_plaintext(run: Deploy) -> None:

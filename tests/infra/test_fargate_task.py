@@ -189,3 +189,17 @@ def test_the_task_goes_to_its_database_and_to_aws_and_nobody_comes_to_it(prod: D
     (ingress,) = prod.all("SecurityGroupIngressRule")
     assert (ingress.inputs["securityGroupId"], ingress.inputs["referencedSecurityGroupId"]) == (database, group)
     assert not {"ingress", "egress"} & set(prod.one("ec2/securityGroup:SecurityGroup").inputs)
+
+
+@pytest.mark.parametrize(
+    ("subnets", "fault"),
+    [
+        (["subnet-0f00000000000000a", "subnet-0d00000000000000b"], "subnet-0d0+b are not of vpc-0f0"),
+        (["subnet-0f00000000000000a", "subnet-0f00000000000001a"], "in eu-west-2a, and a task needs a second zone"),
+    ],
+)
+def test_subnets_of_another_network_or_of_one_zone_stop_the_preview(
+    subnets: list[str], fault: str, run: Deploy
+) -> None:
+    with pytest.raises(Exception, match=fault):
+        run("prod", preview=True, privateSubnetIds=subnets)

@@ -157,7 +157,8 @@ def test_the_namespace_is_closed_but_for_these_ways(prod: Deployment) -> None:
         "allow-dispatcher-to-api": {
             "podSelector": {"matchLabels": labels("dispatcher")},
             "policyTypes": ["Egress"],
-            "egress": egress("10.30.32.0/24", "10.30.33.0/24"),
+            # in front the address of its service, which is all that a policy sees where egress is judged first
+            "egress": egress("172.20.0.1/32", "10.30.32.0/24", "10.30.33.0/24"),
         },
         "allow-scraping-dispatcher": {
             "podSelector": {"matchLabels": labels("dispatcher")},
@@ -170,3 +171,10 @@ def test_the_namespace_is_closed_but_for_these_ways(prod: Deployment) -> None:
             ],
         },
     }
+
+
+def test_pods_ask_the_dns_cache_of_the_node_where_there_is_one(run: Deploy) -> None:
+    cached = run("prod", nodeLocalDnsAddress="169.254.20.10").one("v1:NetworkPolicy", "transform-cluster-allow-dns")
+    (egress,) = cached.inputs["spec"]["egress"]
+    assert egress["to"][1:] == [{"ipBlock": {"cidr": "169.254.20.10/32"}}]
+    assert [port["port"] for port in egress["ports"]] == [53, 53]

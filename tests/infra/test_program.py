@@ -51,8 +51,7 @@ def test_a_stack_without_a_cluster_needs_no_kubernetes(sbx: Deployment) -> None:
     assert not [resource for resource in sbx.resources if "kubernetes" in resource.type]
 
 
-def test_an_empty_kubernetes_context_means_the_ambient_one(run: Deploy) -> None:
-    assert "context" not in run("prod", kubernetesContext="").one("pulumi:providers:kubernetes").inputs
+def test_the_cluster_is_the_one_that_a_setting_names(run: Deploy) -> None:
     assert run("prod", kubernetesContext="blue").one("pulumi:providers:kubernetes").inputs["context"] == "blue"
 
 

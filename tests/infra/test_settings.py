@@ -49,6 +49,18 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ("dev", {"privateSubnetIds": ["subnet-0000000a"] * 2}, "privateSubnetIds holds an entry twice"),
         ("dev", {"privateSubnetIds": ["a", "b"]}, "privateSubnetIds must hold ids of subnets, got 'a'"),
         ("dev", {"awsEndpointCidrs": ["0.0.0.0/0"]}, "awsEndpointCidrs must hold ranges of /16 or narrower, got '0.0.0.0/0'"),
+        ("dev", {"awsEndpointCidrs": ["999.1.1.1/24"]}, "awsEndpointCidrs must hold ranges of /16 or narrower, got '999.1.1.1/24'"),
+        ("dev", {"awsEndpointCidrs": ["10.0.0.5/16"]}, "awsEndpointCidrs must hold ranges of /16 or narrower, got '10.0.0.5/16'"),
+        (
+            "dev",
+            {"awsEndpointCidrs": ["10.10.0.0/16"]},
+            "awsEndpointCidrs holds 10.10.0.0/16, which meets 10.10.33.0/24: the transform would reach the cluster's API",
+        ),
+        (
+            "dev",
+            {"awsEndpointCidrs": ["172.20.0.0/24"]},
+            "awsEndpointCidrs holds 172.20.0.0/24, which meets 172.20.0.1/32: the transform would reach the cluster's API",
+        ),
         ("dev", {"environment": "Dev"}, "environment must be a lower-case name of at most 16 characters, got 'Dev'"),
         ("dev", {"tlsMode": "off"}, "tlsMode must be one of verify-full, require, disable, got 'off'"),
         ("dev", {"ecsExecEnabled": "yes"}, "ecsExecEnabled must be true or false, got 'yes'"),
@@ -104,6 +116,26 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ("sbx", {"loadEnabled": False}, "extractEnabled and loadEnabled are both false: the stack would be empty"),
         ("dev", {"kubernetesNamespace": "Postgres"}, "kubernetesNamespace must be a DNS label, got 'Postgres'"),
         ("dev", {"kubernetesApiCidrs": None}, "kubernetesApiCidrs must hold at least 1: ranges of /16 or narrower"),
+        ("dev", {"kubernetesContext": None}, "kubernetesContext is required: the kubeconfig context of this environment's cluster"),
+        ("dev", {"kubernetesServiceAddress": None}, "kubernetesServiceAddress is required: an IPv4 address"),
+        ("dev", {"kubernetesServiceAddress": "172.20.0.256"}, "kubernetesServiceAddress must be an IPv4 address, and not that of a node's metadata, got '172.20.0.256'"),
+        ("dev", {"nodeLocalDnsAddress": "169.254.169.254"}, "nodeLocalDnsAddress must be an IPv4 address, and not that of a node's metadata, got '169.254.169.254'"),
+        (
+            "dev",
+            {"eksOidcProviderArn": "arn:aws:iam::974531504241:oidc-provider/oidc.eks.eu-west-2.amazonaws.com/id/A"},
+            "eksOidcProviderArn is of another account than awsAccountId: no role here could trust it",
+        ),
+        ("dev", {"sourceSecurityGroupId": "default"}, "sourceSecurityGroupId must be the id of a security group, got 'default'"),
+        (
+            "dev",
+            {"sourceInstanceIdentifier": None, "sourceCreate": True, "sourceSecurityGroupId": "sg-0000000a"},
+            "sourceSecurityGroupId has no use with sourceCreate, whose group is the stack's own",
+        ),
+        (
+            "dev",
+            {"sourceInstanceIdentifier": None, "sourceCreate": True, "sourceDatabaseName": "market-place"},
+            "sourceDatabaseName must be a plain database name, got 'market-place'",
+        ),
         ("dev", {"monitoringNamespace": "_"}, "monitoringNamespace must be a DNS label, got '_'"),
         ("dev", {"eksOidcProviderArn": None}, "eksOidcProviderArn or eksClusterName: exactly one must be given"),
         ("dev", {"eksClusterName": "platform"}, "eksOidcProviderArn or eksClusterName: exactly one must be given"),
@@ -144,7 +176,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ("sbx", {"loadCpus": 2}, "loadCpus is not declared in Pulumi.yaml"),
     ]
 )  # fmt: skip
-WITHOUT_A_FORM = {"allowProtectedLoad", "kubernetesContext"}
+WITHOUT_A_FORM = {"allowProtectedLoad"}
 """Keys that take any text; what allowProtectedLoad does not name has faults of its own."""
 
 
@@ -203,6 +235,14 @@ def test_a_load_accepts_the_rules_of_its_own_directory_alone(rules: Path) -> Non
     assert settings.load.allowed_rules == (contract.rules_digest(rules),)
 
 
+def test_a_time_zone_may_have_a_number_in_its_name(rules: Path) -> None:
+    nightly = {"nightlySchedule": "rate(1 day)", "nightlyLoadEnvironment": "dev", "nightlyTimezone": "Etc/GMT+1"}
+    extract = load("dev", rules, **nightly).extract
+    assert extract is not None
+    assert extract.nightly is not None
+    assert extract.nightly.timezone == "Etc/GMT+1"
+
+
 def test_a_stack_that_only_loads_needs_one_image(rules: Path) -> None:
     assert load("sbx", rules, images={"migrator": IMAGE}).images.migrator == IMAGE
 
@@ -224,7 +264,11 @@ def test_every_declared_key_has_a_type_or_a_default_and_a_description() -> None:
 def test_the_declared_keys_are_exactly_those_that_are_read() -> None:
     declared = set(yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"])
     source = (ROOT / "etl_infra" / "settings.py").read_text()
-    read = set(re.findall(r'file\.(?:text|texts|choice|integer|flag|mapping|secret)\("(\w+)"', source))
+    read = set(
+        re.findall(
+            r'(?:file\.(?:text|texts|choice|integer|flag|mapping|secret)\(|(?:ranges|address)\(file, )"(\w+)"', source
+        )
+    )
     for side in ("source", "target"):
         read |= {side + tail for tail in re.findall(r'f"\{side\}(\w+)"', source)}
     for stage in ("extract", "transform", "load"):

@@ -16,7 +16,9 @@ FAILURE = ["NotifyFailure", "ReportFailure"]
 def definitions(run: Deploy) -> dict[str, dict[str, Any]]:
     """Both machines, of the interpreter's account."""
     return {
-        name: run(stack, awsAccountId=ACCOUNT).one("StateMachine").document("definition")
+        name: run(stack, awsAccountId=ACCOUNT, eksOidcProviderArn=None, eksClusterName="platform")
+        .one("StateMachine")
+        .document("definition")
         for name, stack in (("extract", "prod"), ("load", "sbx"))
     }
 

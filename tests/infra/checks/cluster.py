@@ -14,6 +14,8 @@ from tests.infra.checks.registry import check, each
 from tests.infra.checks.tasks import BY_DIGEST
 from tests.infra.engine import Deployment
 
+API_RANGES = [ipaddress.ip_network(cidr) for cidr in ("172.20.0.1/32", "10.10.32.0/24", "10.10.33.0/24")]
+"""Where the settings of the stack that is checked say that the cluster's API is."""
 LEVELS = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 
 
@@ -84,12 +86,24 @@ def _(d: Deployment) -> Iterator[str]:
                 yield policy.name
 
 
+def reach(d: Deployment, component: str) -> list[Any]:
+    """The address ranges that the pods of a program may go to, whichever policies say so."""
+    labels = {"app.kubernetes.io/name": "postgres-etl", "app.kubernetes.io/component": component}
+    selecting = (
+        policy.inputs["spec"]
+        for policy in d.all("v1:NetworkPolicy")
+        if policy.inputs["spec"]["podSelector"].get("matchLabels", {}).items() <= labels.items()
+    )
+    return [ipaddress.ip_network(cidr) for spec in selecting for cidr in ranges(spec.get("egress", []))]
+
+
 @check("the dispatcher alone reaches the cluster's API")
 def _(d: Deployment) -> Iterator[str]:
-    wanted = {"matchLabels": {"app.kubernetes.io/name": "postgres-etl", "app.kubernetes.io/component": "dispatcher"}}
-    for policy in d.all("v1:NetworkPolicy"):
-        if policy.name.endswith("-to-api") and policy.inputs["spec"]["podSelector"] != wanted:
-            yield policy.name
+    transform = reach(d, "transform")
+    for api in API_RANGES:
+        if api not in reach(d, "dispatcher"):
+            yield f"the dispatcher does not reach {api}"
+        yield from (f"the transform reaches {network}" for network in transform if network.overlaps(api))
 
 
 @check("the dispatcher creates and sees Jobs and has no other right")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from tests.infra.checks.registry import check, each
 from tests.infra.engine import Deployment
 
 WITHOUT_QUERIES = {"log_statement": "none", "log_min_duration_statement": "-1", "log_min_error_statement": "panic"}
+DESCRIPTION = re.compile(r"[a-zA-Z0-9. _:/()#,@\[\]+=&;{}!$*-]{1,255}")
+"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html"""
 DATABASE_LOGS = ["postgresql", "upgrade"]
 
 
@@ -36,10 +39,10 @@ def _(d: Deployment) -> Iterator[str]:
             yield rule.name
 
 
-@check("a security group and each of its rules says what it is for")
+@check("a security group and each of its rules says what it is for, in letters that EC2 takes")
 def _(d: Deployment) -> Iterator[str]:
     for kind in ("ec2/securityGroup:SecurityGroup", "SecurityGroupEgressRule", "SecurityGroupIngressRule"):
-        yield from each(d, kind, lambda r: r.inputs.get("description"))
+        yield from each(d, kind, lambda r: DESCRIPTION.fullmatch(r.inputs.get("description", "")))
 
 
 def parameters(d: Deployment) -> Iterator[tuple[str, dict[str, str]]]:
