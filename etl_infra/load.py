@@ -87,9 +87,10 @@ class Load(pulumi.ComponentResource):
             Env.RESTORE_JOBS: str(settings.task.jobs),
             Env.ALLOWED_RULES: ",".join(settings.allowed_rules),
             Env.KEEP_PREVIOUS_HOURS: str(settings.keep_previous_hours),
+            Env.PROTECTED_ACCOUNTS: ",".join(stack.protection.account_ids),
         }
-        if settings.allow_protected_load:
-            environment[Env.ALLOW_PROTECTED_LOAD] = home.environment
+        if settings.protected_load_target:
+            environment[Env.PROTECTED_LOAD_TARGET] = settings.protected_load_target
         self.task = FargateTask(
             f"{name}-task",
             FargateTaskArgs(
@@ -126,6 +127,11 @@ class Load(pulumi.ComponentResource):
                             log_group=home.log_group(contract.PG_RESTORE_CONTAINER),
                         ),
                         environment=home.environment,
+                        closed_account_ids=[
+                            account
+                            for account in stack.protection.account_ids
+                            if not (settings.protected_load_target and account == home.account_id)
+                        ],
                         bucket=self.bucket.name,
                         bucket_owner=home.account_id,
                         timeout_seconds=machine_timeout_seconds(run),

@@ -18,6 +18,7 @@ SECURITY_GROUP_ID: Final = r"sg-[0-9a-f]{8,17}"
 BUCKET_NAME: Final = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DATABASE_WORD: Final = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
+LOAD_TARGET: Final = r"\d{12}/[A-Za-z0-9.-]{1,253}/[A-Za-z_][A-Za-z0-9_-]{0,62}"
 NEW_DATABASE_WORD: Final = r"[A-Za-z][A-Za-z0-9_]{0,62}"
 """RDS makes a database of no other name:
 https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html"""

@@ -1,48 +1,33 @@
-"""The reader of a stack's configuration: the only module that knows its keys, reporting every fault at once."""
+"""The reader of a stack's configuration: no module but this and the stages' readers knows its keys.
+
+Every fault is reported at once.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any, cast
 
 from etl_runtime import contract
 
 from etl_infra import naming
-from etl_infra.aws_limits import FARGATE_MEMORY_MIB, LOG_RETENTION_DAYS
+from etl_infra.aws_limits import LOG_RETENTION_DAYS
 from etl_infra.setting_forms import (
     ACCOUNT_ID,
     BUCKET_NAME,
-    DATABASE_WORD,
-    DNS_LABEL,
-    NEW_DATABASE_WORD,
-    OIDC_PROVIDER_ARN,
     ROLE_ARN,
-    SCHEDULE,
-    SECRET_ARN,
-    SECURITY_GROUP_ID,
     SSL_MODES,
-    TIME_ZONE,
-    address,
     is_environment,
     ranges,
     refuse_overlap,
 )
-from etl_infra.stack_file import PROJECT_DIRECTORY, SettingsError, StackFile
+from etl_infra.stack_file import SettingsError, StackFile
 from etl_infra.stack_settings import (
     AccessSettings,
     BoundarySettings,
-    ClusterSettings,
-    DatabaseSettings,
-    ExtractSettings,
     ImageSettings,
-    LoadSettings,
     NetworkSettings,
-    NewDatabaseSettings,
-    NightlySettings,
+    ProtectionSettings,
     StackSettings,
-    TaskSettings,
-    TransformSettings,
 )
+from etl_infra.stage_settings import read_extract, read_load, read_transform
 
 __all__ = ["SettingsError", "load_settings"]
 
@@ -64,7 +49,9 @@ def load_settings() -> StackSettings:
         file.refuse("extractEnabled", "and loadEnabled are both false: the stack would be empty")
     region = file.text("awsRegion", r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-west-2")
     account_id = file.text("awsAccountId", ACCOUNT_ID, "twelve digits")
+    protection = _protection(file, environment, account_id)
     settings = StackSettings(
+        protection=protection,
         home=naming.Home(environment=environment, account_id=account_id, region=region),
         network=_network(file),
         boundary=_boundary(file),
@@ -75,12 +62,13 @@ def load_settings() -> StackSettings:
         access_log_bucket=file.text("accessLogBucket", BUCKET_NAME, "a bucket's name", required=False) or None,
         alarm_emails=file.texts("alarmEmails", r"[^@\s]+@[^@\s]+", "e-mail addresses"),
         deployer_role_arns=file.texts("deployerRoleArns", ROLE_ARN, "ARNs of roles", at_least=1),
-        extract=_extract(file) if extract else None,
-        transform=_transform(file, account_id) if transform else None,
-        load=_load(file, environment) if load else None,
+        extract=read_extract(file, protection) if extract else None,
+        transform=read_transform(file, account_id) if transform else None,
+        load=read_load(file, environment, account_id, protection) if load else None,
         access=_access(file),
     )
     _check_own_load_bucket(file, settings)
+    _check_override(file, settings)
     _check_ways(file, settings)
     file.finish()
     return settings
@@ -127,157 +115,21 @@ def _images(file: StackFile, region: str, *, transform: bool) -> ImageSettings:
     )
 
 
-def _extract(file: StackFile) -> ExtractSettings:
-    load_buckets = _load_buckets(file)
-    return ExtractSettings(
-        source=_database(file, "source"),
-        task=_task(file, "extract"),
-        raw_retention_days=file.integer("rawRetentionDays", 1, 14),
-        load_buckets=load_buckets,
-        nightly=_nightly(file, load_buckets),
-    )
+def _protection(file: StackFile, environment: str, account_id: str) -> ProtectionSettings:
+    accounts = file.texts("protectedAccountIds", ACCOUNT_ID, "account ids, twelve digits", at_least=1)
+    if environment in contract.PROTECTED_ENVIRONMENTS and account_id not in accounts:
+        file.refuse("protectedAccountIds", f"must hold awsAccountId, since {environment} is a protected environment")
+    return ProtectionSettings(account_ids=accounts, allowed_environment=file.text("allowProtectedLoad", required=False))
 
 
-def _nightly(file: StackFile, load_buckets: Mapping[str, contract.LoadBucket]) -> NightlySettings | None:
-    expression = file.text("nightlySchedule", SCHEDULE, "such as cron(0 2 * * ? *)", required=False)
-    timezone = file.text("nightlyTimezone", TIME_ZONE, "a time zone such as Europe/London")
-    environment = file.text("nightlyLoadEnvironment", required=False)
-    if bool(expression) != bool(environment):
-        file.refuse("nightlyLoadEnvironment", "and nightlySchedule: both must be given, or neither")
-    elif environment and environment not in load_buckets:
-        file.refuse("nightlyLoadEnvironment", f"must be one of loadBuckets: {', '.join(sorted(load_buckets))}")
-    if not expression:
-        return None
-    return NightlySettings(expression=expression, timezone=timezone, load_environment=environment)
-
-
-def _load_buckets(file: StackFile) -> dict[str, contract.LoadBucket]:
-    buckets: dict[str, contract.LoadBucket] = {}
-    for environment, entry in file.mapping("loadBuckets").items():
-        fields = cast(dict[str, Any], entry) if isinstance(entry, dict) else {}
-        bucket = contract.LoadBucket(str(fields.get("bucket", "")), str(fields.get("owner", "")))
-        file.matches("loadBuckets", bucket.name, BUCKET_NAME, f"{environment}.bucket must be a bucket's name")
-        file.matches("loadBuckets", bucket.owner, ACCOUNT_ID, f"{environment}.owner must be twelve digits")
-        if not is_environment(environment):
-            file.refuse("loadBuckets", f"{environment!r} is not the name of an environment")
-        _refuse_protected(file, "loadBuckets", environment, bucket.owner)
-        buckets[environment] = bucket
-    if not buckets:
-        file.refuse("loadBuckets", "is required: {<environment>: {bucket, owner}}")
-    return buckets
-
-
-def _transform(file: StackFile, account_id: str) -> TransformSettings:
-    directory = PROJECT_DIRECTORY / file.text("scrubDirectory")
-    _rules_digest(file)
-    provider_arn = file.text("eksOidcProviderArn", OIDC_PROVIDER_ARN, "the ARN of an IAM OIDC provider", required=False)
-    cluster_name = file.text("eksClusterName", r"[A-Za-z0-9][\w-]{0,99}", "the name of an EKS cluster", required=False)
-    if bool(provider_arn) == bool(cluster_name):
-        file.refuse("eksOidcProviderArn", "or eksClusterName: exactly one must be given")
-    elif provider_arn and provider_arn.split(":")[4] != account_id:
-        file.refuse("eksOidcProviderArn", "is of another account than awsAccountId: no role here could trust it")
-    return TransformSettings(
-        cluster=ClusterSettings(
-            # the ambient context may be any cluster's: that of the stack is named
-            context=file.text("kubernetesContext", meaning="the kubeconfig context of this environment's cluster"),
-            namespace=file.text("kubernetesNamespace", DNS_LABEL, "a DNS label"),
-            api_cidrs=ranges(file, "kubernetesApiCidrs"),
-            service_address=address(file, "kubernetesServiceAddress", required=True),
-            node_dns_address=address(file, "nodeLocalDnsAddress", required=False) or None,
-            monitoring_namespace=file.text("monitoringNamespace", DNS_LABEL, "a DNS label"),
-            oidc_provider_arn=provider_arn or None,
-            eks_cluster_name=cluster_name or None,
-        ),
-        max_active_jobs=file.integer("maxActiveJobs", 1, 50),
-        cpu_millis=file.integer("transformCpuMillis", 250, 64000),
-        memory_mib=file.integer("transformMemoryMib", 512, 262144),
-        storage_gib=file.integer("transformStorageGib", 1, 16384),
-        jobs=file.integer("transformJobs", 1, 64),
-        timeout_minutes=file.integer("transformTimeoutMinutes", 1, 2880),
-        scrub_salt=file.secret("scrubSalt", minimum_length=32),
-        scrub_directory=directory,
-    )
-
-
-def _load(file: StackFile, environment: str) -> LoadSettings:
-    _refuse_protected(file, "loadEnabled", environment, file.text("awsAccountId", required=False))
-    return LoadSettings(
-        target=_database(file, "target"),
-        task=_task(file, "load"),
-        transform_role_arns=file.texts("transformRoleArns", ROLE_ARN, "ARNs of roles", at_least=1),
-        dispatcher_role_arns=file.texts("dispatcherRoleArns", ROLE_ARN, "ARNs of roles"),
-        clean_retention_days=file.integer("cleanRetentionDays", 1, 365),
-        keep_previous_hours=file.integer("keepPreviousHours", 0, 720),
-        allow_protected_load=file.text("allowProtectedLoad", required=False) == environment,
-        allowed_rules=(_rules_digest(file),),
-    )
-
-
-def _database(file: StackFile, side: str) -> DatabaseSettings:
-    identifier = file.text(f"{side}InstanceIdentifier", r"[a-z][a-z0-9-]{0,62}", "an RDS identifier", required=False)
-    create = file.flag(f"{side}Create")
-    if create == bool(identifier):
-        file.refuse(f"{side}InstanceIdentifier", f"or {side}Create: exactly one must be given")
-    group = file.text(f"{side}SecurityGroupId", SECURITY_GROUP_ID, "the id of a security group", required=False)
-    if create and group:
-        file.refuse(f"{side}SecurityGroupId", f"has no use with {side}Create, whose group is the stack's own")
-    authentication = file.choice(f"{side}Authentication", ("iam", "secret"))
-    secret = file.text(f"{side}CredentialsSecretArn", SECRET_ARN, "the ARN of a secret", required=False)
-    if authentication == "secret" and not create and not secret:
-        file.refuse(f"{side}CredentialsSecretArn", f"is required by {side}Authentication secret")
-    if authentication == "iam" and secret:
-        file.refuse(f"{side}CredentialsSecretArn", f"has no use with {side}Authentication iam")
-    new = NewDatabaseSettings(
-        instance_class=file.text("databaseInstanceClass", r"db\.[a-z0-9]+\.[a-z0-9]+", "a class such as db.t4g.medium"),
-        storage_gib=file.integer("databaseStorageGib", 20, 65536),
-        engine_version=file.text("databaseEngineVersion", r"\d{2}\.\d{1,2}", "major.minor, such as 17.7"),
-    )
-    return DatabaseSettings(
-        instance_identifier=identifier or None,
-        new=new if create else None,
-        security_group_id=group or None,
-        name=file.text(f"{side}DatabaseName", NEW_DATABASE_WORD if create else DATABASE_WORD, "a plain database name"),
-        user=file.text(f"{side}User", DATABASE_WORD, "a plain role name"),
-        authentication=authentication,
-        credentials_secret_arn=secret or None,
-    )
-
-
-def _task(file: StackFile, stage: str) -> TaskSettings:
-    cpu = int(file.choice(f"{stage}Cpu", map(str, FARGATE_MEMORY_MIB)))
-    memory_mib = file.integer(f"{stage}MemoryMib", 512, 122880)
-    if memory_mib not in FARGATE_MEMORY_MIB[cpu]:
-        sizes = FARGATE_MEMORY_MIB[cpu]
-        file.refuse(
-            f"{stage}MemoryMib",
-            f"must be {sizes[0]} to {sizes[-1]} in Fargate's steps for {cpu} CPU units, got {memory_mib}",
-        )
-    return TaskSettings(
-        cpu=cpu,
-        memory_mib=memory_mib,
-        storage_gib=file.integer(f"{stage}StorageGib", 21, 200),
-        jobs=file.integer(f"{stage}Jobs", 1, 64),
-        timeout_minutes=file.integer(f"{stage}TimeoutMinutes", 1, 2880),
-    )
-
-
-def _rules_digest(file: StackFile) -> str:
-    directory = PROJECT_DIRECTORY / file.text("scrubDirectory")
-    if not (directory / contract.RULES_FILE).is_file():
-        file.refuse("scrubDirectory", f"must be a directory that holds {contract.RULES_FILE}, got {str(directory)!r}")
-        return ""
-    return contract.rules_digest(directory)
-
-
-def _refuse_protected(file: StackFile, key: str, environment: str, account_id: str) -> None:
-    """A protected environment is one by its name, and by its account whatever the stack is called."""
-    accounts = {name: str(account) for name, account in file.mapping("imageRepositoryAccounts").items()}
-    allowed = file.text("allowProtectedLoad", required=False)
-    for protected in sorted(contract.PROTECTED_ENVIRONMENTS - {allowed}):
-        if environment == protected:
-            file.refuse(key, f"names {protected}, a protected environment, which allowProtectedLoad does not name")
-        elif accounts.get(protected) == account_id:
-            file.refuse(key, f"leads to the account of {protected}, which allowProtectedLoad does not name")
+def _check_override(file: StackFile, settings: StackSettings) -> None:
+    """An override that names nothing protected is a mistake, and would be one in force some day."""
+    loaded = {name: bucket.owner for name, bucket in settings.extract.load_buckets.items()} if settings.extract else {}
+    if settings.load:
+        loaded[settings.home.environment] = settings.home.account_id
+    allowed = settings.protection.allowed_environment
+    if allowed and not (allowed in loaded and settings.protection.covers(allowed, loaded[allowed])):
+        file.refuse("allowProtectedLoad", f"names {allowed!r}, which is no protected environment that this stack fills")
 
 
 def _check_ways(file: StackFile, settings: StackSettings) -> None:

@@ -30,6 +30,21 @@ class BoundarySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProtectionSettings:
+    """Where data is personal by definition: environments by their names, and accounts whatever is deployed there.
+
+    `allowed_environment` is the one into which cleaned dumps may be loaded all the same, "" if there is none.
+    """
+
+    account_ids: tuple[str, ...]
+    allowed_environment: str
+
+    def covers(self, environment: str, account_id: str) -> bool:
+        """Whether an environment of this name, in this account, is protected."""
+        return environment in contract.PROTECTED_ENVIRONMENTS or account_id in self.account_ids
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageSettings:
     """The images by digest, and the ARNs of the repositories that hold them."""
 
@@ -132,7 +147,7 @@ class TransformSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadSettings:
-    """What the load stage needs."""
+    """What the load stage needs. `protected_load_target` is what the task of a protected environment agrees to."""
 
     target: DatabaseSettings
     task: TaskSettings
@@ -140,7 +155,7 @@ class LoadSettings:
     dispatcher_role_arns: tuple[str, ...]
     clean_retention_days: int
     keep_previous_hours: int
-    allow_protected_load: bool
+    protected_load_target: str | None
     allowed_rules: tuple[str, ...]
 
 
@@ -156,6 +171,7 @@ class StackSettings:
     """The whole configuration of one stack; a part that is off is None."""
 
     home: Home
+    protection: ProtectionSettings
     network: NetworkSettings
     boundary: BoundarySettings
     images: ImageSettings
@@ -173,7 +189,7 @@ class StackSettings:
     @property
     def is_protected(self) -> bool:
         """Whether data-bearing resources may only be deleted after a person has unprotected them."""
-        return self.home.environment in contract.PROTECTED_ENVIRONMENTS
+        return self.protection.covers(self.home.environment, self.home.account_id)
 
 
 def roles_outside_network(stack: StackSettings, stage: str) -> list[str]:

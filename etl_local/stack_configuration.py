@@ -54,6 +54,8 @@ def stack_configuration(around: Surroundings) -> dict[str, str]:
     values: dict[str, Any] = {
         "awsAccountId": around.account_id,
         "awsRegion": REGION,
+        # production is elsewhere; this account is nobody's
+        "protectedAccountIds": ["999999999999"],
         "vpcId": around.vpc_id,
         "privateSubnetIds": around.subnet_ids,
         "awsEndpointCidrs": ["10.0.8.0/24"],

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sts import STSClient
 
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_connections=32)
 
@@ -33,6 +34,11 @@ def sqs_client(region: str) -> SQSClient:
 def secrets_client(region: str) -> SecretsManagerClient:
     """Secrets Manager."""
     return cast("SecretsManagerClient", _client("secretsmanager", region))
+
+
+def caller_account(region: str) -> str:
+    """The account whose credentials the program runs with, by AWS's own word."""
+    return cast("STSClient", _client("sts", region)).get_caller_identity()["Account"]
 
 
 def database_token(region: str, host: str, port: int, user: str) -> str:

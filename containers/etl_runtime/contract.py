@@ -87,7 +87,8 @@ class Env(StrEnum):
     # pg_restore
     RESTORE_JOBS = "RESTORE_JOBS"
     ALLOWED_RULES = "ALLOWED_RULES"
-    ALLOW_PROTECTED_LOAD = "ALLOW_PROTECTED_LOAD"
+    PROTECTED_ACCOUNTS = "PROTECTED_ACCOUNTS"
+    PROTECTED_LOAD_TARGET = "PROTECTED_LOAD_TARGET"
     POST_LOAD_DIRECTORY = "POST_LOAD_DIRECTORY"
     KEEP_PREVIOUS_HOURS = "KEEP_PREVIOUS_HOURS"
 
@@ -152,6 +153,7 @@ REQUIRED_ENV: Final[Mapping[str, frozenset[Env]]] = {
         Env.LOAD_BUCKET_OWNER,
         Env.RESTORE_JOBS,
         Env.ALLOWED_RULES,
+        Env.PROTECTED_ACCOUNTS,
     },
 }
 """Container name → the variables its program refuses to start without."""
@@ -297,6 +299,11 @@ def load_buckets(text: str) -> dict[str, LoadBucket]:
 def load_buckets_text(buckets: Mapping[str, LoadBucket]) -> str:
     """The inverse of `load_buckets`, keys sorted."""
     return json.dumps({name: {"bucket": b.name, "owner": b.owner} for name, b in sorted(buckets.items())})
+
+
+def load_target(account_id: str, host: str, database: str) -> str:
+    """The one database that a load replaces, as `PROTECTED_LOAD_TARGET` spells it: `<account>/<host>/<database>`."""
+    return f"{account_id}/{host}/{database}"
 
 
 # --- the queue ---------------------------------------------------------------------------------------------------

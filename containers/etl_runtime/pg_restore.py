@@ -14,8 +14,8 @@ import psycopg
 from psycopg import sql
 
 from etl_runtime.archive_upload import file_chunks
-from etl_runtime.aws import s3_client
-from etl_runtime.contract import PG_RESTORE_CONTAINER, PROTECTED_ENVIRONMENTS, ExitCode
+from etl_runtime.aws import caller_account, s3_client
+from etl_runtime.contract import PG_RESTORE_CONTAINER, PROTECTED_ENVIRONMENTS, Env, ExitCode, load_target
 from etl_runtime.data_file import DataFileReader
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile, Manifest, read_manifest, sha256
@@ -40,18 +40,35 @@ from etl_runtime.toc import TOC_NAME, Toc, quoted, read_toc
 from etl_runtime.trusted_sql import trusted
 
 
-def check_target(settings: LoadSettings) -> None:
+def check_target(settings: LoadSettings, account_id: str) -> None:
     """Refuse what may never be loaded into, before anything is touched.
+
+    Args:
+        settings: of the load.
+        account_id: whose credentials the program runs with; what it was told of accounts is not believed.
 
     Raises:
         Fault: REFUSED.
     """
-    if settings.environment in PROTECTED_ENVIRONMENTS and settings.allow_protected != settings.environment:
-        raise Fault(ExitCode.REFUSED, f"{settings.environment} is protected: nothing is loaded into it")
+    environment, database = settings.environment, settings.database
+    target = load_target(account_id, database.host, database.name)
+    is_protected = environment in PROTECTED_ENVIRONMENTS or account_id in settings.protected_accounts
+    if is_protected and settings.protected_load_target != target:
+        raise Fault(
+            ExitCode.REFUSED,
+            f"{environment} in account {account_id} is protected: nothing is loaded into it, unless "
+            f"{Env.PROTECTED_LOAD_TARGET} is {target}",
+        )
+    if account_id != settings.bucket_owner:
+        raise Fault(
+            ExitCode.REFUSED,
+            f"this is account {account_id}, and the load bucket is of {settings.bucket_owner}: "
+            "a load runs where its bucket is",
+        )
     if settings.prefix.load_environment != settings.environment:
         raise Fault(
             ExitCode.REFUSED,
-            f"LOAD_FILENAME is for {settings.prefix.load_environment!a}, and this is {settings.environment!a}",
+            f"LOAD_FILENAME is for {settings.prefix.load_environment!a}, and this is {environment!a}",
         )
 
 
@@ -90,7 +107,7 @@ class Load:
     def run(self) -> None:
         """Do the whole; the swap is last."""
         settings, log = self.settings, logger()
-        check_target(settings)
+        check_target(settings, caller_account(settings.region))
         log.info("started", stage="load", prefix=str(settings.prefix))
         manifest, manifest_sha256 = open_dump(self.bucket, settings)
         target = TargetDatabase(Access(settings.database, settings.region), settings.execution_id)

@@ -155,6 +155,10 @@ def _buckets(env: EnvironmentReader) -> dict[str, LoadBucket]:
         return {}
 
 
+def _words(env: EnvironmentReader, name: Env) -> frozenset[str]:
+    return frozenset(filter(None, map(str.strip, env.text(name).split(","))))
+
+
 _NO_PREFIX = DumpPrefix("none", "none", "none")
 
 
@@ -295,7 +299,8 @@ class LoadSettings:
     database: Database
     jobs: int
     allowed_rules: frozenset[str]
-    allow_protected: str
+    protected_accounts: frozenset[str]
+    protected_load_target: str
     post_load_directory: Path | None
     keep_previous_hours: int
 
@@ -318,8 +323,9 @@ class LoadSettings:
             bucket_owner=env.text(Env.LOAD_BUCKET_OWNER),
             database=Database.read(env),
             jobs=env.integer(Env.RESTORE_JOBS, 1, 64),
-            allowed_rules=frozenset(filter(None, map(str.strip, env.text(Env.ALLOWED_RULES).split(",")))),
-            allow_protected=env.text(Env.ALLOW_PROTECTED_LOAD, ""),
+            allowed_rules=_words(env, Env.ALLOWED_RULES),
+            protected_accounts=_words(env, Env.PROTECTED_ACCOUNTS),
+            protected_load_target=env.text(Env.PROTECTED_LOAD_TARGET, ""),
             post_load_directory=env.path(Env.POST_LOAD_DIRECTORY) if post_load else None,
             keep_previous_hours=env.integer(Env.KEEP_PREVIOUS_HOURS, 0, 24 * 90, 24),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +24,12 @@ from etl_infra.documents.state_machine import (
 
 @dataclass(frozen=True, kw_only=True)
 class LoadMachine:
-    """What the definition refers to."""
+    """What the definition refers to, and the accounts in which it loads nothing, wherever it was copied from."""
 
     run: FargateRun
     failure: Failure
     environment: str
+    closed_account_ids: Sequence[str]
     bucket: Text
     bucket_owner: str
     timeout_seconds: int
@@ -44,8 +46,17 @@ def load_machine(args: LoadMachine) -> dict[str, Any]:
         {
             "ValidateInput": {
                 "Type": "Choice",
-                "Comment": "Only a dump made for this environment, named by a plain prefix of three parts.",
+                "Comment": "Only a dump made for this environment, named by a plain prefix of three parts, and nothing "
+                "in an account whose data is personal: which that is, the execution's own id says.",
                 "Choices": [
+                    *(
+                        {
+                            "Variable": "$$.Execution.Id",
+                            "StringMatches": f"arn:aws:states:*:{account}:*",
+                            "Next": "RefuseTarget",
+                        }
+                        for account in args.closed_account_ids
+                    ),
                     {
                         "And": [
                             {"Variable": variable, "IsPresent": True},
@@ -55,13 +66,24 @@ def load_machine(args: LoadMachine) -> dict[str, Any]:
                             {"Not": {"Variable": variable, "StringMatches": "*..*"}},
                         ],
                         "Next": "FindCleanedDump",
-                    }
+                    },
                 ],
                 "Default": "RefuseInput",
             },
             "RefuseInput": refuse_input(
                 args.failure.stage,
                 f"{Env.LOAD_FILENAME} must be {args.environment}/<execution name>/<dump filename>",
+            ),
+            **(
+                {
+                    "RefuseTarget": {
+                        "Type": "Fail",
+                        "Error": f"{args.failure.stage}.TargetRefused",
+                        "Cause": "This account's data is personal: nothing is loaded into it.",
+                    }
+                }
+                if args.closed_account_ids
+                else {}
             ),
             "FindCleanedDump": find_manifest(
                 "A dump without a manifest does not exist: nothing is started for it.",

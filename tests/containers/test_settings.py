@@ -65,7 +65,7 @@ def environments(tmp_path: Path) -> dict[str, dict[str, str]]:
         PG_RESTORE_CONTAINER: {
             **every, **execution, **database,
             "LOAD_FILENAME": "dev/nightly-1/etl-dump", "LOAD_BUCKET": "clean", "LOAD_BUCKET_OWNER": "210987654321",
-            "RESTORE_JOBS": "4", "ALLOWED_RULES": "aa,bb",
+            "RESTORE_JOBS": "4", "ALLOWED_RULES": "aa,bb", "PROTECTED_ACCOUNTS": "974531504241",
         },
         DISPATCHER_CONTAINER: {
             **every, **extract_bucket, **load_buckets,
@@ -148,14 +148,19 @@ def test_load_reads_its_whole_environment(environments: dict[str, dict[str, str]
         database=_database(),
         jobs=4,
         allowed_rules=frozenset({"aa", "bb"}),
-        allow_protected="",
+        protected_accounts=frozenset({"974531504241"}),
+        protected_load_target="",
         post_load_directory=None,
         keep_previous_hours=24,
     )
     assert LoadSettings.from_env(environ) == whole
-    more = {"POST_LOAD_DIRECTORY": str(tmp_path), "KEEP_PREVIOUS_HOURS": "0", "ALLOW_PROTECTED_LOAD": "prod"}
+    more = {"POST_LOAD_DIRECTORY": str(tmp_path), "KEEP_PREVIOUS_HOURS": "0", "PROTECTED_LOAD_TARGET": "1/host/shop"}
     chosen = LoadSettings.from_env(environ | more | {"ALLOWED_RULES": "aa, bb,"})
-    assert (chosen.post_load_directory, chosen.keep_previous_hours, chosen.allow_protected) == (tmp_path, 0, "prod")
+    assert (chosen.post_load_directory, chosen.keep_previous_hours, chosen.protected_load_target) == (
+        tmp_path,
+        0,
+        "1/host/shop",
+    )
     assert chosen.allowed_rules == whole.allowed_rules
 
 

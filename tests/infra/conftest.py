@@ -64,6 +64,8 @@ ACCOUNT = "473251818902"
 WHOLE = {
     "environment": "prod",
     "allowProtectedLoad": "prod",
+    "protectedAccountIds": [ACCOUNT],
+    "protectedLoadTarget": f"{ACCOUNT}/postgres-etl-target-prod.example.com/marketplace",
     "loadBuckets": {"prod": {"bucket": f"postgres-etl-load-prod-{ACCOUNT}", "owner": ACCOUNT}},
     "ecsExecEnabled": False,
     "logRetentionDays": None,

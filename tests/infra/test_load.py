@@ -90,15 +90,30 @@ def test_the_tasks_environment_is_this(sbx: Deployment, rules: Any) -> None:
         "LOAD_BUCKET": f"postgres-etl-load-sbx-{ACCOUNT}",
         "LOAD_BUCKET_OWNER": ACCOUNT,
         "MOUNT_POINT": "/scratch",
+        "PROTECTED_ACCOUNTS": PROD,
         "RESTORE_JOBS": "4",
         "TMPDIR": "/scratch",
     }
 
 
 def test_a_protected_environment_is_named_to_the_task_that_may_load_it(run: Deploy, sbx: Deployment) -> None:
-    assert "ALLOW_PROTECTED_LOAD" not in environment(sbx)
-    allowed = run("sbx", environment="prod", allowProtectedLoad="prod")
-    assert environment(allowed)["ALLOW_PROTECTED_LOAD"] == "prod"
+    assert "PROTECTED_LOAD_TARGET" not in environment(sbx)
+    target = f"{ACCOUNT}/marketplace-sbx.example.com/marketplace"
+    allowed = run(
+        "sbx",
+        environment="prod",
+        protectedAccountIds=[ACCOUNT],
+        allowProtectedLoad="prod",
+        protectedLoadTarget=target,
+    )
+    assert environment(allowed)["PROTECTED_LOAD_TARGET"] == target
+    assert "RefuseTarget" not in allowed.one("StateMachine").document("definition")["States"]
+
+
+def test_an_environment_is_protected_by_its_account_whatever_it_is_called(run: Deploy) -> None:
+    live = run("prod", environment="live")
+    assert live.one("s3/bucket:Bucket").inputs["forceDestroy"] is False
+    assert live.one("s3/bucket:Bucket").protect
 
 
 def test_the_family_and_the_container_are_called_pg_restore(sbx: Deployment) -> None:

@@ -99,11 +99,12 @@ def test_the_salt_is_the_only_secret_and_stays_one(dev: Deployment) -> None:
 
 @pytest.mark.parametrize("stack", ["dev", "sbx"])
 def test_account_ids_come_from_the_settings_alone(stack: str, run: Deploy) -> None:
-    account = "111122223333"
+    account, protected = "111122223333", "444455556666"
     image = f"{account}.dkr.ecr.eu-west-2.amazonaws.com/postgres-etl@sha256:{'0' * 64}"
     deployment = run(
         stack,
         awsAccountId=account,
+        protectedAccountIds=[protected],
         deployerRoleArns=[f"arn:aws:iam::{account}:role/deployer"],
         jenkinsPrincipalArns=[],
         imageRepositoryAccounts={stack: account},
@@ -114,4 +115,4 @@ def test_account_ids_come_from_the_settings_alone(stack: str, run: Deploy) -> No
         dispatcherRoleArns=[],
     )
     accounts = set(re.findall(r"\b\d{12}\b", repr([resource.inputs for resource in deployment.resources])))
-    assert accounts == {account}
+    assert accounts == {account, protected}

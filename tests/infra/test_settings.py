@@ -164,11 +164,24 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ("sbx", {"loadMemoryMib": 12}, "loadMemoryMib must be 512 to 122880, got 12"),
         ("sbx", {"environment": "prod"}, "loadEnabled names prod, a protected environment, which allowProtectedLoad does not name"),
         ("sbx", {"environment": "prod", "allowProtectedLoad": "sbx"}, "loadEnabled names prod, a protected environment, which allowProtectedLoad does not name"),
-        ("sbx", {"awsAccountId": "974531504241"}, "loadEnabled leads to the account of prod, which allowProtectedLoad does not name"),
+        ("sbx", {"environment": "prod", "allowProtectedLoad": "prod"}, "protectedLoadTarget is required: <account>/<host>/<database>"),
+        ("sbx", {"environment": "prod"}, "protectedAccountIds must hold awsAccountId, since prod is a protected environment"),
+        ("sbx", {"protectedAccountIds": []}, "protectedAccountIds must hold at least 1: account ids, twelve digits"),
+        ("sbx", {"protectedAccountIds": None}, "protectedAccountIds is required: a list"),
+        ("sbx", {"allowProtectedLoad": "nonsense"}, "allowProtectedLoad names 'nonsense', which is no protected environment that this stack fills"),
+        ("sbx", {"allowProtectedLoad": "sbx"}, "allowProtectedLoad names 'sbx', which is no protected environment that this stack fills"),
+        ("sbx", {"allowProtectedLoad": "prod"}, "allowProtectedLoad names 'prod', which is no protected environment that this stack fills"),
+        ("sbx", {"protectedLoadTarget": "665505400356/host/shop"}, "protectedLoadTarget has no use: sbx is not protected"),
+        ("sbx", {"protectedLoadTarget": "prod"}, "protectedLoadTarget must be <account>/<host>/<database>, got 'prod'"),
+        (
+            "sbx",
+            {"awsAccountId": "974531504241", "imageRepositoryAccounts": {"live": "974531504241"}, "environment": "live"},
+            "loadEnabled leads live into 974531504241, a protected account, which allowProtectedLoad does not name",
+        ),
         (
             "prod",
             {"loadBuckets": {"sbx": {"bucket": "a-bucket", "owner": "974531504241"}}},
-            "loadBuckets leads to the account of prod, which allowProtectedLoad does not name",
+            "loadBuckets leads sbx into 974531504241, a protected account, which allowProtectedLoad does not name",
         ),
         ("sbx", {"databaseInstanceClass": "large"}, "databaseInstanceClass must be a class such as db.t4g.medium, got 'large'"),
         ("sbx", {"databaseStorageGib": 1}, "databaseStorageGib must be 20 to 65536, got 1"),
@@ -176,8 +189,6 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ("sbx", {"loadCpus": 2}, "loadCpus is not declared in Pulumi.yaml"),
     ]
 )  # fmt: skip
-WITHOUT_A_FORM = {"allowProtectedLoad"}
-"""Keys that take any text; what allowProtectedLoad does not name has faults of its own."""
 
 
 @pytest.mark.parametrize(
@@ -197,7 +208,7 @@ def test_every_key_that_has_a_form_has_a_faulty_value_among_these() -> None:
 
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     covered = {kind(fault.partition(" ")[0]) for _, _, fault in FAULTS}
-    assert {key for key in declared if kind(key) not in covered} == WITHOUT_A_FORM
+    assert {key for key in declared if kind(key) not in covered} == set()
 
 
 def test_every_fault_of_a_stack_is_reported_at_once(rules: Path) -> None:
@@ -224,9 +235,17 @@ def test_the_environment_is_the_stacks_name_unless_it_is_set(rules: Path) -> Non
 
 
 def test_a_protected_environment_is_loaded_only_when_named(rules: Path) -> None:
-    settings = load("sbx", rules, environment="prod", allowProtectedLoad="prod")
+    target = "665505400356/marketplace-sbx.example.com/marketplace"
+    settings = load(
+        "sbx",
+        rules,
+        environment="prod",
+        protectedAccountIds=["665505400356"],
+        allowProtectedLoad="prod",
+        protectedLoadTarget=target,
+    )
     assert settings.load is not None
-    assert settings.load.allow_protected_load
+    assert settings.load.protected_load_target == target
 
 
 def test_a_load_accepts_the_rules_of_its_own_directory_alone(rules: Path) -> None:
@@ -263,7 +282,7 @@ def test_every_declared_key_has_a_type_or_a_default_and_a_description() -> None:
 
 def test_the_declared_keys_are_exactly_those_that_are_read() -> None:
     declared = set(yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"])
-    source = (ROOT / "etl_infra" / "settings.py").read_text()
+    source = "".join((ROOT / "etl_infra" / f"{name}.py").read_text() for name in ("settings", "stage_settings"))
     read = set(
         re.findall(
             r'(?:file\.(?:text|texts|choice|integer|flag|mapping|secret)\(|(?:ranges|address)\(file, )"(\w+)"', source

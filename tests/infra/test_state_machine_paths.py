@@ -9,18 +9,16 @@ from tests.infra.conftest import Deploy
 from tests.infra.scripted_machine import ACCOUNT, HANGS, NOT_STARTED, STOPPED_AT_START, Ended, execute
 
 EXTRACT, LOAD = f"postgres-etl-extract-prod-{ACCOUNT}", f"postgres-etl-load-sbx-{ACCOUNT}"
+PROTECTED_ACCOUNT = "974531504241"
 FAILURE = ["NotifyFailure", "ReportFailure"]
 
 
 @pytest.fixture(scope="module")
 def definitions(run: Deploy) -> dict[str, dict[str, Any]]:
     """Both machines, of the interpreter's account."""
-    return {
-        name: run(stack, awsAccountId=ACCOUNT, eksOidcProviderArn=None, eksClusterName="platform")
-        .one("StateMachine")
-        .document("definition")
-        for name, stack in (("extract", "prod"), ("load", "sbx"))
-    }
+    here = {"awsAccountId": ACCOUNT, "eksOidcProviderArn": None, "eksClusterName": "platform"}
+    stacks = {"extract": run("prod", **here, protectedAccountIds=[ACCOUNT]), "load": run("sbx", **here)}
+    return {name: stack.one("StateMachine").document("definition") for name, stack in stacks.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -202,6 +200,15 @@ def test_a_load_of_another_environments_dump_starts_nothing(environment: str, de
     ended = load(definitions, environment=environment, manifest=False)
     assert (ended.status, ended.error, ended.runs) == ("FAILED", "Load.InputRefused", [])
     assert ended.states == ["ValidateInput", "RefuseInput"]
+
+
+def test_a_load_in_a_protected_account_starts_nothing_wherever_its_definition_came_from(
+    definitions: dict[str, Any],
+) -> None:
+    copied = json.loads(json.dumps(definitions["load"]).replace(PROTECTED_ACCOUNT, ACCOUNT))
+    ended = load({"load": copied})
+    assert (ended.status, ended.error, ended.runs) == ("FAILED", "Load.TargetRefused", [])
+    assert ended.states == ["ValidateInput", "RefuseTarget"]
 
 
 @BOTH

@@ -113,8 +113,14 @@ def test_the_load_machine_is_this(sbx: Deployment) -> None:
         "States": {
             "ValidateInput": {
                 "Type": "Choice",
-                "Comment": "Only a dump made for this environment, named by a plain prefix of three parts.",
+                "Comment": "Only a dump made for this environment, named by a plain prefix of three parts, and nothing "
+                "in an account whose data is personal: which that is, the execution's own id says.",
                 "Choices": [
+                    {
+                        "Variable": "$$.Execution.Id",
+                        "StringMatches": "arn:aws:states:*:974531504241:*",
+                        "Next": "RefuseTarget",
+                    },
                     {
                         "And": [
                             {"Variable": "$.LOAD_FILENAME", "IsPresent": True},
@@ -124,7 +130,7 @@ def test_the_load_machine_is_this(sbx: Deployment) -> None:
                             {"Not": {"Variable": "$.LOAD_FILENAME", "StringMatches": "*..*"}},
                         ],
                         "Next": "FindCleanedDump",
-                    }
+                    },
                 ],
                 "Default": "RefuseInput",
             },
@@ -132,6 +138,11 @@ def test_the_load_machine_is_this(sbx: Deployment) -> None:
                 "Type": "Fail",
                 "Error": "Load.InputRefused",
                 "Cause": "LOAD_FILENAME must be sbx/<execution name>/<dump filename>",
+            },
+            "RefuseTarget": {
+                "Type": "Fail",
+                "Error": "Load.TargetRefused",
+                "Cause": "This account's data is personal: nothing is loaded into it.",
             },
             "FindCleanedDump": {
                 **find_manifest(

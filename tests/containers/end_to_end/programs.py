@@ -130,6 +130,7 @@ class Programs:
                 "LOAD_BUCKET": bucket,
                 "LOAD_BUCKET_OWNER": ACCOUNT,
                 "RESTORE_JOBS": "2",
+                "PROTECTED_ACCOUNTS": "974531504241",
                 "ALLOWED_RULES": rules_digest(rules),
                 **more,
             },

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from etl_runtime.contract import rules_digest
 
+from tests.containers.aws_account import ACCOUNT
 from tests.containers.end_to_end.clean_dump import CleanDump
 from tests.containers.end_to_end.live_database import databases, tables
 from tests.containers.end_to_end.programs import Programs, Run
@@ -24,6 +25,10 @@ Load = Callable[..., Run]
 Release = Callable[[Callable[[dict[str, Any], dict[str, bytes]], None]], str]
 
 
+PROTECTED = (
+    f"in account {ACCOUNT} is protected: nothing is loaded into it, "
+    f"unless PROTECTED_LOAD_TARGET is {ACCOUNT}/127.0.0.1/{{database}}"
+)
 REFUSED: dict[str, tuple[dict[str, str], int, str]] = {
     "no such dump": (
         {"LOAD_FILENAME": "dev/nothing/etl-dump"},
@@ -50,11 +55,17 @@ REFUSED: dict[str, tuple[dict[str, str], int, str]] = {
         77,
         "dev/nightly/etl-dump was cleaned by rules {rules}…, which are not allowed here",
     ),
-    "production": ({"ENVIRONMENT_NAME": "prod"}, 77, "prod is protected: nothing is loaded into it"),
-    "production by another's leave": (
-        {"ENVIRONMENT_NAME": "prod", "ALLOW_PROTECTED_LOAD": "true"},
+    "production": ({"ENVIRONMENT_NAME": "prod"}, 77, f"prod {PROTECTED}"),
+    "production's account under another name": ({"PROTECTED_ACCOUNTS": f"1,{ACCOUNT}"}, 77, f"dev {PROTECTED}"),
+    "production by leave for another database": (
+        {"ENVIRONMENT_NAME": "prod", "PROTECTED_LOAD_TARGET": f"{ACCOUNT}/127.0.0.1/another"},
         77,
-        "prod is protected: nothing is loaded into it",
+        f"prod {PROTECTED}",
+    ),
+    "another account than the bucket's": (
+        {"LOAD_BUCKET_OWNER": "210987654321"},
+        77,
+        f"this is account {ACCOUNT}, and the load bucket is of 210987654321: a load runs where its bucket is",
     ),
     "another environment's dump": (
         {"ENVIRONMENT_NAME": "sbx"},
@@ -96,7 +107,11 @@ def test_what_may_not_be_loaded_is_refused_and_nothing_is_touched(
         }
         changes = {**changes, "DB_CREDENTIALS": json.dumps({"username": user, "password": passwords[user]})}
     run = load(**changes)
-    told = error.replace("{rules}", rules_digest(released[1])[:12]).replace("{port}", str(programs.cluster.port))
+    told = (
+        error.replace("{database}", target)
+        .replace("{rules}", rules_digest(released[1])[:12])
+        .replace("{port}", str(programs.cluster.port))
+    )
     assert (run.code, run.error) == (code, told)
     assert databases(programs, target) == []
 
