@@ -22,7 +22,6 @@ from etl_infra.documents.extract_machine import ExtractMachine, extract_machine
 from etl_infra.documents.iam import Text
 from etl_infra.documents.state_machine import Failure, machine_timeout_seconds
 from etl_infra.operations import Operations
-from etl_infra.protection import guarding_data
 from etl_infra.stack_settings import ExtractSettings, StackSettings, roles_outside_network
 
 STAGE: Final = "extract"
@@ -51,7 +50,6 @@ class Extract(pulumi.ComponentResource):
         stack, settings, home = args.stack, args.settings, args.stack.home
         self.load_buckets = settings.load_buckets
         child = pulumi.ResourceOptions(parent=self)
-        holds_data = guarding_data(stack, self)
         database = Database(
             f"{name}-source",
             DatabaseArgs(
@@ -63,9 +61,9 @@ class Extract(pulumi.ComponentResource):
                 log_retention_days=stack.log_retention_days,
                 deployer_role_arns=stack.deployer_role_arns,
                 sign_in_role_arn=home.role_arn(f"{STAGE}-execution"),
-                protect=stack.is_protected,
+                protected=stack.is_protected,
             ),
-            holds_data,
+            child,
         )
         self.bucket = PrivateBucket(
             f"{name}-bucket",
@@ -78,9 +76,10 @@ class Extract(pulumi.ComponentResource):
                 boundary=stack.boundary,
                 role_arns_outside=roles_outside_network(stack, STAGE),
                 access_log_bucket=stack.access_log_bucket,
-                deletable=not stack.is_protected,
+                dump_reader_role_arns=[home.role_arn(contract.TRANSFORM_CONTAINER)] if stack.transform else [],
+                protected=stack.is_protected,
             ),
-            holds_data,
+            child,
         )
         self.queue = DumpQueue(
             f"{name}-queue",
@@ -89,8 +88,9 @@ class Extract(pulumi.ComponentResource):
                 bucket=self.bucket,
                 key_arn=args.operations.key_arn,
                 alarm_topic_arn=args.operations.alarm_topic_arn,
+                protected=stack.is_protected,
             ),
-            holds_data,
+            child,
         )
         environment: dict[Env, Text] = {
             **database_environment(stack, settings.source, database.host, database.port),
@@ -112,7 +112,7 @@ class Extract(pulumi.ComponentResource):
                 size=settings.task,
                 environment=environment,
                 database=database,
-                statements=self.bucket.write_objects(),
+                statements=self.bucket.write_objects(sorted(settings.load_buckets)),
                 network=stack.network,
                 log_retention_days=stack.log_retention_days,
                 log_key_arn=args.operations.key_arn,

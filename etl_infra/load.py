@@ -19,7 +19,6 @@ from etl_infra.documents.iam import Text
 from etl_infra.documents.load_machine import LoadMachine, load_machine
 from etl_infra.documents.state_machine import Failure, machine_timeout_seconds
 from etl_infra.operations import Operations
-from etl_infra.protection import guarding_data
 from etl_infra.stack_settings import LoadSettings, StackSettings, roles_outside_network
 
 STAGE: Final = "load"
@@ -45,7 +44,6 @@ class Load(pulumi.ComponentResource):
         super().__init__("etl:index:Load", name, None, opts)
         stack, settings, home = args.stack, args.settings, args.stack.home
         child = pulumi.ResourceOptions(parent=self)
-        holds_data = guarding_data(stack, self)
         database = Database(
             f"{name}-target",
             DatabaseArgs(
@@ -57,9 +55,9 @@ class Load(pulumi.ComponentResource):
                 log_retention_days=stack.log_retention_days,
                 deployer_role_arns=stack.deployer_role_arns,
                 sign_in_role_arn=home.role_arn(f"{STAGE}-execution"),
-                protect=stack.is_protected,
+                protected=stack.is_protected,
             ),
-            holds_data,
+            child,
         )
         own_readers = [f"{STAGE}-task", *(["jenkins"] if stack.access else [])]
         self.bucket = PrivateBucket(
@@ -75,9 +73,10 @@ class Load(pulumi.ComponentResource):
                 boundary=stack.boundary,
                 role_arns_outside=roles_outside_network(stack, STAGE),
                 access_log_bucket=stack.access_log_bucket,
-                deletable=not stack.is_protected,
+                dump_reader_role_arns=[home.role_arn(f"{STAGE}-task")],
+                protected=stack.is_protected,
             ),
-            holds_data,
+            child,
         )
         environment: dict[Env, Text] = {
             **database_environment(stack, settings.target, database.host, database.port),

@@ -24,7 +24,6 @@ from etl_infra.documents.key_policy import (
 )
 from etl_infra.documents.topic_policy import alarm_topic_policy
 from etl_infra.naming import bucket_arn, database_log_groups, state_machine_log_group
-from etl_infra.protection import guarding_data
 from etl_infra.stack_settings import StackSettings
 
 
@@ -102,8 +101,9 @@ class Operations(pulumi.ComponentResource):
                 noun="operations",
                 description="Messages, notices, logs and histories of the pipeline",
                 policy=key_policy(home, args.uses, allow_log_groups(home, args.log_groups), *args.services),
+                protected=args.stack.is_protected,
             ),
-            guarding_data(args.stack, self),
+            child,
         ).arn
         topic = aws.sns.Topic(f"{name}-topic", name=home.name("alarms"), kms_master_key_id=self.key_arn, opts=child)
         self.alarm_topic_arn = topic.arn

@@ -149,7 +149,7 @@ def _database(file: StackFile, side: str) -> DatabaseSettings:
     new = NewDatabaseSettings(
         instance_class=file.text("databaseInstanceClass", r"db\.[a-z0-9]+\.[a-z0-9]+", "a class such as db.t4g.medium"),
         storage_gib=file.integer("databaseStorageGib", 20, 65536),
-        engine_version=file.text("databaseEngineVersion", r"\d{2}\.\d{1,2}", "major.minor, such as 17.7"),
+        engine_version=file.text("databaseEngineVersion", r"\d{2}", "a major version, such as 17"),
     )
     return DatabaseSettings(
         instance_identifier=identifier or None,

@@ -29,7 +29,7 @@ from etl_infra.documents.secret_policy import secret_policy
 from etl_infra.documents.task_roles import read_secret
 from etl_infra.documents.transform_job import SCRUB_PATH, TransformJob, job_template
 from etl_infra.extract import Extract
-from etl_infra.protection import guarding_data
+from etl_infra.protection import guarding_data, holding_data
 from etl_infra.stack_settings import StackSettings, TransformSettings
 
 SCRUB_CONFIG_MAP: Final = "scrub-rules"
@@ -130,7 +130,8 @@ class Transform(pulumi.ComponentResource):
     def _create_salt(self) -> pulumi.Output[str]:
         home = self._args.stack.home
         transform_role_arn = home.role_arn(transform_job.SERVICE_ACCOUNT)
-        holds_data = guarding_data(self._args.stack, self)
+        is_protected = self._args.stack.is_protected
+        guard = guarding_data(self, protected=is_protected)
         key = DataKey(
             f"{self._name}-salt-data",
             DataKeyArgs(
@@ -153,8 +154,9 @@ class Transform(pulumi.ComponentResource):
                         ),
                     ],
                 ),
+                protected=is_protected,
             ),
-            holds_data,
+            self._child,
         )
         secret = aws.secretsmanager.Secret(
             f"{self._name}-salt",
@@ -162,8 +164,8 @@ class Transform(pulumi.ComponentResource):
             description="Salt of the pseudonyms: with it, and a list of people, they could be undone",
             kms_key_id=key.arn,
             # elsewhere a secret that could be recovered would stand in the way of the next stack's
-            recovery_window_in_days=SALT_RECOVERY_DAYS if self._args.stack.is_protected else 0,
-            opts=holds_data,
+            recovery_window_in_days=SALT_RECOVERY_DAYS if is_protected else 0,
+            opts=holding_data(self, protected=is_protected),
         )
         aws.secretsmanager.SecretPolicy(
             f"{self._name}-salt-policy",
@@ -172,13 +174,14 @@ class Transform(pulumi.ComponentResource):
                 secret_policy(secret.arn, [transform_role_arn, *self._args.stack.deployer_role_arns])
             ),
             block_public_policy=True,
-            opts=holds_data,
+            opts=guard,
         )
         aws.secretsmanager.SecretVersion(
             f"{self._name}-salt-value",
             secret_id=secret.id,
             secret_string=self._args.settings.scrub_salt,
-            opts=holds_data,
+            # another salt is another version, which must be able to take this one's place
+            opts=guard,
         )
         return secret.arn
 

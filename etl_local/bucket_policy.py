@@ -1,6 +1,7 @@
 """Whether a bucket policy denies a request: its Deny statements for everybody, conditions judged as S3 does.
 
-Other statements need no judging: the stand-in has one identity, which its account allows everything.
+Other statements need no judging: the stand-in has one identity, which its account allows everything. For the same
+reason those are left out that deny something to everybody but a few roles.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+_WHO: Final = "aws:PrincipalArn"
 _UPLOAD_PARTS: Final = ("uploads", "partNumber")
 
 
@@ -102,7 +104,7 @@ def denies(policy: Mapping[str, Any], request: S3Request) -> bool:
     """Whether a policy that `check_conditions` has let pass denies a request."""
     return any(
         any(_matches(pattern, request.action) for pattern in _listed(statement["Action"]))
-        and any(_matches(pattern, request.resource) for pattern in _listed(statement["Resource"]))
+        and _is_about(statement, request.resource)
         and all(
             _OPERATORS[operator](_VALUES[key](request), [str(one) for one in _listed(wanted)])
             for operator, keys in statement.get("Condition", {}).items()
@@ -112,11 +114,19 @@ def denies(policy: Mapping[str, Any], request: S3Request) -> bool:
     )
 
 
+def _is_about(statement: Mapping[str, Any], resource: str) -> bool:
+    if "NotResource" in statement:
+        return not any(_matches(pattern, resource) for pattern in _listed(statement["NotResource"]))
+    return any(_matches(pattern, resource) for pattern in _listed(statement["Resource"]))
+
+
 def _denials(policy: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         statement
         for statement in _listed(policy["Statement"])
         if statement["Effect"] == "Deny" and statement.get("Principal") in ("*", {"AWS": "*"})
+        # the stand-in's one identity is none of the roles that a statement may name
+        if not any(_WHO in keys for keys in statement.get("Condition", {}).values())
     ]
 
 

@@ -11,16 +11,18 @@ from etl_infra.components.metric_alarm import metric_alarm
 from etl_infra.documents.iam import Document
 from etl_infra.documents.key_events import NOTICE, NOTICE_PATHS, key_event_pattern, key_event_rule
 from etl_infra.naming import Home
+from etl_infra.protection import holding_data
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataKeyArgs:
-    """What a key is for, and its whole policy."""
+    """What a key is for, its whole policy, and whether what it encrypts is protected."""
 
     home: Home
     noun: str
     description: str
     policy: Document
+    protected: bool
 
 
 class DataKey(pulumi.ComponentResource):
@@ -44,7 +46,7 @@ class DataKey(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=30,
             policy=pulumi.Output.json_dumps(args.policy),
-            opts=child,
+            opts=holding_data(self, protected=args.protected),
         )
         aws.kms.Alias(f"{name}-alias", name=f"alias/{args.home.name(args.noun)}", target_key_id=key.key_id, opts=child)
         self.arn = key.arn

@@ -16,6 +16,7 @@ from etl_infra.documents.key_conditions import through
 from etl_infra.documents.key_policy import KeyUse, key_policy, rds_uses
 from etl_infra.documents.task_roles import connect_to_database
 from etl_infra.naming import Home, database_log_groups
+from etl_infra.protection import holding_data
 from etl_infra.stack_settings import DatabaseSettings, NetworkSettings, NewDatabaseSettings
 
 POSTGRES_PORT: Final = 5432
@@ -47,7 +48,7 @@ class DatabaseArgs:
     log_retention_days: int
     deployer_role_arns: Sequence[str]
     sign_in_role_arn: str
-    protect: bool
+    protected: bool
 
 
 class Database(pulumi.ComponentResource):
@@ -58,7 +59,7 @@ class Database(pulumi.ComponentResource):
     Defaults:
         - encrypted with a key of its own, not public, TLS enforced, IAM sign-in on
         - its master password made and rotated by RDS in Secrets Manager
-        - in two zones, backed up, safe from deletion where `protect` says so
+        - in two zones, backed up, safe from deletion where it is protected
         - its logs exported to encrypted groups that end, without the text of any query: that may hold personal data
     """
 
@@ -115,6 +116,7 @@ class Database(pulumi.ComponentResource):
                 noun=f"{args.noun}-database",
                 description=f"Database {identifier}",
                 policy=key_policy(args.home, self._key_uses(args)),
+                protected=args.protected,
             ),
             child,
         )
@@ -130,10 +132,12 @@ class Database(pulumi.ComponentResource):
             vpc_id=args.network.vpc_id,
             opts=child,
         )
+        family = f"postgres{new.engine_version}"
         parameters = aws.rds.ParameterGroup(
             f"{name}-parameters",
-            name=identifier,
-            family=f"postgres{new.engine_version.partition('.')[0]}",
+            # another major is another group, made before the instance leaves this one
+            name=f"{identifier}-{family}",
+            family=family,
             parameters=[{"name": key, "value": value} for key, value in PARAMETERS.items()],
             opts=child,
         )
@@ -151,7 +155,9 @@ class Database(pulumi.ComponentResource):
             f"{name}-instance",
             identifier=identifier,
             engine="postgres",
+            # the major alone: RDS takes the minor ones by itself, and a named one would be a downgrade the next day
             engine_version=new.engine_version,
+            allow_major_version_upgrade=True,
             instance_class=new.instance_class,
             allocated_storage=new.storage_gib,
             storage_type="gp3",
@@ -172,15 +178,15 @@ class Database(pulumi.ComponentResource):
             auto_minor_version_upgrade=True,
             copy_tags_to_snapshot=True,
             backup_retention_period=BACKUP_RETENTION_DAYS,
-            deletion_protection=args.protect,
+            deletion_protection=args.protected,
             # a snapshot would outlive its stack, and its name stand in the way of the next one's
-            skip_final_snapshot=not args.protect,
-            final_snapshot_identifier=f"{identifier}-final" if args.protect else None,
+            skip_final_snapshot=not args.protected,
+            final_snapshot_identifier=f"{identifier}-final" if args.protected else None,
             enabled_cloudwatch_logs_exports=list(log_groups),
             performance_insights_enabled=True,
             performance_insights_kms_key_id=key.arn,
             # RDS would make the groups itself, unencrypted and without end
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(log_groups.values())),
+            opts=holding_data(self, list(log_groups.values()), protected=args.protected),
         )
         self.host, self.port = instance.address, instance.port
         self.security_group_id = group.id

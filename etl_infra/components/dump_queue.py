@@ -15,6 +15,7 @@ from etl_infra.documents.iam import Statement, allow
 from etl_infra.documents.key_conditions import through
 from etl_infra.documents.queue_policy import dead_letter_queue_policy, dump_queue_policy
 from etl_infra.naming import Home
+from etl_infra.protection import guarding_data, holding_data
 
 VISIBILITY_SECONDS: Final = 120  # the dispatcher creates a Job in seconds and deletes the message at once
 RECEIVE_WAIT_SECONDS: Final = 20
@@ -34,6 +35,7 @@ class DumpQueueArgs:
     bucket: PrivateBucket
     key_arn: pulumi.Input[str]
     alarm_topic_arn: pulumi.Input[str]
+    protected: bool
 
 
 class DumpQueue(pulumi.ComponentResource):
@@ -50,13 +52,14 @@ class DumpQueue(pulumi.ComponentResource):
     def __init__(self, name: str, args: DumpQueueArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("etl:index:DumpQueue", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        holder, guard = (options(self, protected=args.protected) for options in (holding_data, guarding_data))
         self._home, self._key_arn = args.home, args.key_arn
         dead_letters = aws.sqs.Queue(
             f"{name}-dead-letters",
             name=contract.DEAD_LETTER_QUEUE_NAME,
             message_retention_seconds=DEAD_LETTER_RETENTION_SECONDS,
             kms_master_key_id=args.key_arn,
-            opts=child,
+            opts=holder,
         )
         queue = aws.sqs.Queue(
             f"{name}-queue",
@@ -68,7 +71,7 @@ class DumpQueue(pulumi.ComponentResource):
             redrive_policy=pulumi.Output.json_dumps(
                 {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": MAX_RECEIVES}
             ),
-            opts=child,
+            opts=holder,
         )
         self.url, self.dead_letter_url, self._arn = queue.url, dead_letters.url, queue.arn
         aws.sqs.RedriveAllowPolicy(
@@ -77,19 +80,19 @@ class DumpQueue(pulumi.ComponentResource):
             redrive_allow_policy=pulumi.Output.json_dumps(
                 {"redrivePermission": "byQueue", "sourceQueueArns": [queue.arn]}
             ),
-            opts=child,
+            opts=guard,
         )
         policy = aws.sqs.QueuePolicy(
             f"{name}-policy",
             queue_url=queue.url,
             policy=pulumi.Output.json_dumps(dump_queue_policy(queue.arn, args.bucket.arn, args.home.account_id)),
-            opts=child,
+            opts=guard,
         )
         aws.sqs.QueuePolicy(
             f"{name}-dead-letters-policy",
             queue_url=dead_letters.url,
             policy=pulumi.Output.json_dumps(dead_letter_queue_policy(dead_letters.arn)),
-            opts=child,
+            opts=guard,
         )
         # The only BucketNotification of this bucket: a second one would silently replace it.
         aws.s3.BucketNotification(

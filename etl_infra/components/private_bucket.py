@@ -15,6 +15,7 @@ from etl_infra.documents.bucket_policy import (
     WRITE_OBJECT,
     bucket_policy,
     deny_outside,
+    deny_reading_dumps,
     grant_manifest_readers,
     grant_writers,
     manifests_of,
@@ -24,6 +25,7 @@ from etl_infra.documents.iam import Statement, allow, joined
 from etl_infra.documents.key_conditions import through
 from etl_infra.documents.key_policy import USE, KeyUse, key_policy
 from etl_infra.naming import Home
+from etl_infra.protection import guarding_data, holding_data
 from etl_infra.stack_settings import BoundarySettings
 
 
@@ -33,7 +35,8 @@ class PrivateBucketArgs:
 
     All of them may use the key. Writers and readers have their rights in the bucket from their own policies; admitted
     ones, who may be of another account, need the bucket's word as well. `role_arns_outside` are those that work from
-    outside of the boundary's network. A `deletable` bucket goes with its stack, dumps and all.
+    outside of the boundary's network. Dumps, other than manifests, are read by the dump readers alone, whatever any
+    other role is allowed. A bucket that is not `protected` goes with its stack, dumps and all.
     """
 
     home: Home
@@ -44,7 +47,8 @@ class PrivateBucketArgs:
     boundary: BoundarySettings
     role_arns_outside: Sequence[str]
     access_log_bucket: str | None
-    deletable: bool
+    dump_reader_role_arns: Sequence[str]
+    protected: bool
     admitted_writer_role_arns: Sequence[str] = ()
     admitted_reader_role_arns: Sequence[str] = ()
 
@@ -56,6 +60,7 @@ class PrivateBucket(pulumi.ComponentResource):
         - no public access by any door, no ACLs, no plaintext transport
         - versioned; encrypted with a key of its own; neither another key nor a caller's own is accepted
         - a manifest is written once: without If-None-Match it is refused
+        - of a dump one role reads more than its manifest, and no policy of another can change that
         - dumps expire, old versions a day after they were replaced, unfinished uploads after a day
     """
 
@@ -65,11 +70,14 @@ class PrivateBucket(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PrivateBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("etl:index:PrivateBucket", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        guard = guarding_data(self, protected=args.protected)
         self._home = args.home
         self.key_arn = self._key(name, args).arn
         bucket = aws.s3.Bucket(
-            f"{name}-bucket", bucket=args.home.bucket(args.stage).name, force_destroy=args.deletable, opts=child
+            f"{name}-bucket",
+            bucket=args.home.bucket(args.stage).name,
+            force_destroy=not args.protected,
+            opts=holding_data(self, protected=args.protected),
         )
         self.name, self.arn = bucket.bucket, bucket.arn
         access = aws.s3.BucketPublicAccessBlock(
@@ -79,13 +87,13 @@ class PrivateBucket(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=child,
+            opts=guard,
         )
         aws.s3.BucketOwnershipControls(
-            f"{name}-ownership", bucket=bucket.bucket, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
+            f"{name}-ownership", bucket=bucket.bucket, rule={"object_ownership": "BucketOwnerEnforced"}, opts=guard
         )
         aws.s3.BucketVersioning(
-            f"{name}-versioning", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=child
+            f"{name}-versioning", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=guard
         )
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
@@ -100,9 +108,9 @@ class PrivateBucket(pulumi.ComponentResource):
                     "blocked_encryption_types": ["SSE-C"],
                 }
             ],
-            opts=child,
+            opts=guard,
         )
-        self._lifecycle(name, args.retention_days)
+        self._lifecycle(name, args)
         self.policy = aws.s3.BucketPolicy(
             f"{name}-policy",
             bucket=bucket.bucket,
@@ -110,13 +118,14 @@ class PrivateBucket(pulumi.ComponentResource):
                 bucket_policy(
                     bucket.arn,
                     self.key_arn,
+                    deny_reading_dumps(bucket.arn, args.dump_reader_role_arns),
                     *deny_outside(bucket.arn, args.boundary, args.role_arns_outside),
                     *grant_writers(bucket.arn, args.admitted_writer_role_arns),
                     *grant_manifest_readers(bucket.arn, args.admitted_reader_role_arns),
                 )
             ),
             # S3 answers 409 when both are changed at the same time
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[access]),
+            opts=guarding_data(self, [access], protected=args.protected),
         )
         if args.access_log_bucket:
             aws.s3.BucketLogging(
@@ -124,16 +133,17 @@ class PrivateBucket(pulumi.ComponentResource):
                 bucket=bucket.bucket,
                 target_bucket=args.access_log_bucket,
                 target_prefix=f"{args.home.bucket(args.stage).name}/",
-                opts=child,
+                opts=guard,
             )
         self.register_outputs({"name": self.name, "arn": self.arn})
 
-    def write_objects(self) -> list[Statement]:
-        """Write dumps, and see which exist already; delete nothing, read no dump."""
+    def write_objects(self, prefixes: Sequence[str]) -> list[Statement]:
+        """Write dumps below some prefixes, and see which exist there already; delete nothing, read no dump."""
+        places = [joined(self.arn, f"/{prefix}") for prefix in prefixes]
         return [
-            allow("AllowWritingDumps", WRITE_OBJECT, (objects_of(self.arn),)),
+            allow("AllowWritingDumps", WRITE_OBJECT, [objects_of(place) for place in places]),
             self.list_objects(),
-            allow("AllowReadingManifests", READ_OBJECT, (manifests_of(self.arn),)),
+            allow("AllowReadingManifests", READ_OBJECT, [manifests_of(place) for place in places]),
             self._use_key("AllowUsingBucketKey", USE),
         ]
 
@@ -181,11 +191,12 @@ class PrivateBucket(pulumi.ComponentResource):
                 noun=f"{args.stage}-dumps",
                 description=f"Dumps in {naming.bucket_arn(args.home.bucket(args.stage).name)}",
                 policy=key_policy(args.home, uses),
+                protected=args.protected,
             ),
             pulumi.ResourceOptions(parent=self),
         )
 
-    def _lifecycle(self, name: str, retention_days: int) -> None:
+    def _lifecycle(self, name: str, args: PrivateBucketArgs) -> None:
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=self.name,
@@ -194,7 +205,7 @@ class PrivateBucket(pulumi.ComponentResource):
                     "id": "expire-dumps",
                     "status": "Enabled",
                     "filter": {"prefix": ""},
-                    "expiration": {"days": retention_days},
+                    "expiration": {"days": args.retention_days},
                     "noncurrent_version_expiration": {"noncurrent_days": 1},
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
                 },
@@ -205,5 +216,5 @@ class PrivateBucket(pulumi.ComponentResource):
                     "expiration": {"expired_object_delete_marker": True},
                 },
             ],
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=guarding_data(self, protected=args.protected),
         )

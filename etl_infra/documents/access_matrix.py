@@ -129,7 +129,7 @@ class _Guard:
                     yield pattern
 
     def _patterns(self) -> list[str]:
-        return [pattern for statement in self.statements for pattern in _listed(statement["Resource"])]
+        return [pattern for statement in self.statements for pattern in _listed(statement.get("Resource", []))]
 
 
 def _guards(resources: Sequence[Resource]) -> Iterator[_Guard]:

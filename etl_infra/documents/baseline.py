@@ -46,6 +46,8 @@ BASELINE: Final[Mapping[str, tuple[str, ...]]] = {
         "a protected bucket is not deleted with what is in it",
         "access to a bucket is logged",
         "what holds data is protected and retained in a protected environment",
+        "what guards data is retained with it, and nothing else is protected",
+        "of a dump one role reads more than its manifest",
     ),
     "Queue": (
         "a queue is encrypted with a customer managed key",

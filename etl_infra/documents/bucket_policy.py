@@ -54,6 +54,23 @@ def bucket_policy(bucket_arn: Text, key_arn: Text, *grants: Statement) -> Docume
     )
 
 
+def deny_reading_dumps(bucket_arn: Text, reader_role_arns: Sequence[str]) -> Statement:
+    """Nobody reads more of a dump than its manifest, but these roles; without any, nobody at all.
+
+    The key's policy cannot say it: with a bucket key the bucket, not the object, is what a decryption names.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
+    """
+    statement = deny(
+        "DenyReadingDumpsByOthers",
+        READ_OBJECT,
+        (),
+        {"ArnNotEquals": {"aws:PrincipalArn": list(reader_role_arns)}} if reader_role_arns else None,
+        ANYONE,
+    )
+    del statement["Resource"]
+    return {**statement, "NotResource": [manifests_of(bucket_arn)]}
+
+
 def deny_outside(bucket_arn: Text, boundary: BoundarySettings, role_arns_outside: Sequence[str]) -> list[Statement]:
     """What the limits that a stack sets deny to everybody beyond them.
 

@@ -47,6 +47,12 @@ EXEMPTIONS: Final = (
     ),
     Exemption(
         row="Bucket",
+        setting="If-None-Match on every write",
+        reason="An attempt that is repeated writes its files again. A manifest, which is written once, names each file "
+        "by version and digest, and readers take that version alone.",
+    ),
+    Exemption(
+        row="Bucket",
         setting="the key's ARN compared as an ARN",
         reason="S3's condition key is compared as text in AWS's own examples; the ARN is exact.",
         rules=("parliament:MISMATCHED_TYPE_BUT_USABLE",),
@@ -75,7 +81,7 @@ EXEMPTIONS: Final = (
         row="Key",
         setting="no Decrypt by those who only write or look at manifests",
         reason="A multipart upload needs Decrypt, and a bucket key has the bucket, not the object, as context. "
-        "Which objects a role may ask for is said by its own policy: raw dumps, the transform's alone.",
+        "The bucket's policy denies them every object but manifests.",
     ),
     Exemption(
         row="Task definition",

@@ -70,16 +70,6 @@ class Deployment:
         """The name of the alarm topic."""
         return self.one("sns/topic:Topic").inputs["name"]
 
-    def is_retained(self, resource: Registered) -> bool:
-        """Whether the resource, or a component above it, is retained: the engine hands the option down."""
-        parents = {r.name: r for r in self.resources if r.type.startswith("etl:")}
-        above: Registered | None = resource
-        while above is not None:
-            if above.retain:
-                return True
-            above = parents.get(above.parent)
-        return False
-
     def permissions(self, policy: str) -> dict[str, Any]:
         """The statements of a role's policy, which all allow: Sid → actions, resources, condition."""
         document = self.one("RolePolicy", policy).document("policy")

@@ -39,6 +39,11 @@ STORAGE: Final = [
     M("an old version is gone a day after it was replaced", "BucketLifecycleConfiguration", "extract-bucket-lifecycle", ("rules", "expire-dumps", "noncurrentVersionExpiration")),
     M("an unfinished upload is gone after a day", "BucketLifecycleConfiguration", "extract-bucket-lifecycle", ("rules", "expire-dumps", "abortIncompleteMultipartUpload")),
     M("a protected bucket is not deleted with what is in it", "s3/bucket:Bucket", "load-bucket-bucket", ("forceDestroy",), True),
+    *(M("what guards data is retained with it, and nothing else is protected", kind, name, ("@retain",), False)
+      for kind, name in (("BucketPolicy", "extract-bucket-policy"), ("SecretVersion", "transform-salt-value"))),
+    M("what guards data is retained with it, and nothing else is protected", "MetricAlarm", "extract-queue-dead-letters-alarm", ("@protect",), True),
+    M("of a dump one role reads more than its manifest", "BucketPolicy", "extract-bucket-policy", (*POLICY, "DenyReadingDumpsByOthers")),
+    M("of a dump one role reads more than its manifest", "BucketPolicy", "load-bucket-policy", (*POLICY, "DenyReadingDumpsByOthers", "Condition", "ArnNotEquals", "aws:PrincipalArn", 0), "*"),
     M("access to a bucket is logged", "BucketLogging", "load-bucket-access-log"),
     M("a key rotates", "key:Key", "transform-salt-data-key", ("enableKeyRotation",)),
     M("a key is lost only after thirty days", "key:Key", "load-bucket-data-key", ("deletionWindowInDays",), 7),
@@ -59,7 +64,7 @@ STORAGE: Final = [
     M("a secret's value is one to the engine, too", "SecretVersion", "transform-salt-value", ("@secrets",), frozenset()),
     *(M("what holds data is protected and retained in a protected environment", kind, name, ("@protect",), False)
       for kind, name in (("s3/bucket:Bucket", "load-bucket-bucket"), ("key:Key", "operations-data-key"), ("sqs/queue:Queue", "extract-queue-queue"), ("rds/instance:Instance", "load-target-instance"))),
-    M("what holds data is protected and retained in a protected environment", "PrivateBucket", "extract-bucket", ("@retain",), False),
+    M("what holds data is protected and retained in a protected environment", "s3/bucket:Bucket", "extract-bucket-bucket", ("@retain",), False),
 ]
 
 MESSAGES: Final = [

@@ -48,7 +48,8 @@ def test_whoever_else_holds_the_raw_key_reads_manifests_alone(rights: list[Right
     assert read == {
         ("postgres-etl-transform-prod", f"{RAW}/*"),
         ("postgres-etl-extract-states-prod", f"{RAW}/*/manifest.json"),
-        *((holder, f"{RAW}/*/manifest.json") for holder in holders - {"postgres-etl-transform-prod"}),
+        *((f"postgres-etl-{noun}-prod", f"{RAW}/*/manifest.json") for noun in ("dispatcher", "jenkins")),
+        *(("postgres-etl-extract-task-prod", f"{RAW}/{place}/*/manifest.json") for place in ("dev", "sbx")),
     }
 
 

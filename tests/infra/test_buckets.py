@@ -84,8 +84,24 @@ def test_the_bucket_policy_denies_plaintext_other_keys_and_a_second_manifest_and
                 {"Bool": {"s3:ObjectCreationOperation": "true"}, "Null": {"s3:if-none-match": "true"}},
                 f"{BUCKET}/*/manifest.json",
             ),
+            {
+                "Sid": "DenyReadingDumpsByOthers",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+                "NotResource": [f"{BUCKET}/*/manifest.json"],
+                "Condition": {
+                    "ArnNotEquals": {"aws:PrincipalArn": [f"arn:aws:iam::{ACCOUNT}:role/postgres-etl-transform-prod"]}
+                },
+            },
         ],
     }
+
+
+def test_without_a_transform_nobody_reads_a_raw_dump(run: Deploy) -> None:
+    statements = run("prod", transformEnabled=False).one("BucketPolicy").document("policy")["Statement"]
+    (deny,) = [s for s in statements if s["Sid"] == "DenyReadingDumpsByOthers"]
+    assert "Condition" not in deny
 
 
 def test_access_logs_are_kept_where_a_bucket_for_them_is_named(run: Deploy, prod: Deployment) -> None:

@@ -32,7 +32,8 @@ def test_a_created_database_is_private_encrypted_and_refuses_plaintext(run: Depl
     assert deployment.one("rds/instance:Instance").inputs == {
         "identifier": "postgres-etl-source-prod",
         "engine": "postgres",
-        "engineVersion": "17.7",
+        "engineVersion": "17",
+        "allowMajorVersionUpgrade": True,
         "instanceClass": "db.t4g.medium",
         "allocatedStorage": 100,
         "storageType": "gp3",
@@ -47,7 +48,7 @@ def test_a_created_database_is_private_encrypted_and_refuses_plaintext(run: Depl
         "caCertIdentifier": "rds-ca-rsa2048-g1",
         "dbSubnetGroupName": "postgres-etl-source-prod",
         "vpcSecurityGroupIds": ["extract-source-security-group-id"],
-        "parameterGroupName": "postgres-etl-source-prod",
+        "parameterGroupName": "postgres-etl-source-prod-postgres17",
         "publiclyAccessible": False,
         "multiAz": True,
         "autoMinorVersionUpgrade": True,
@@ -68,6 +69,8 @@ def test_a_created_database_is_private_encrypted_and_refuses_plaintext(run: Depl
         "log_min_duration_statement": "-1",
         "log_min_error_statement": "panic",
     }
+    later = run("prod", sourceInstanceIdentifier=None, sourceCreate=True, databaseEngineVersion="18")
+    assert later.one("ParameterGroup").inputs["name"] != deployment.one("ParameterGroup").inputs["name"]
     logs = {g.inputs["name"]: g.inputs for g in deployment.all("LogGroup") if "/rds/" in g.inputs["name"]}
     group = {"retentionInDays": 365, "kmsKeyId": f"arn:aws:kms:eu-west-2:{ACCOUNT}:key/operations-data-key"}
     assert logs == {

@@ -78,12 +78,12 @@ def test_the_task_writes_dumps_reads_manifests_and_signs_in_as_one_user(prod: De
     assert prod.permissions("extract-task-task-policy") == {
         "AllowWritingDumps": {
             "Action": ["s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging"],
-            "Resource": [f"{BUCKET}/*"],
+            "Resource": [f"{BUCKET}/dev/*", f"{BUCKET}/sbx/*"],
         },
         "AllowListingDumps": {"Action": ["s3:ListBucket"], "Resource": [BUCKET]},
         "AllowReadingManifests": {
             "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-            "Resource": [f"{BUCKET}/*/manifest.json"],
+            "Resource": [f"{BUCKET}/dev/*/manifest.json", f"{BUCKET}/sbx/*/manifest.json"],
         },
         "AllowUsingBucketKey": {
             "Action": ["kms:Decrypt", "kms:GenerateDataKey"],

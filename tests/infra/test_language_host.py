@@ -95,13 +95,10 @@ def test_everything_has_its_parent(update: Heard, whole: Deployment) -> None:
         assert parent == (expected or "postgres-etl-dev"), (kind, name)
 
 
-def test_what_holds_data_is_protected_and_retained(update: Heard) -> None:
+def test_what_holds_data_is_protected_and_retained(update: Heard, whole: Deployment) -> None:
     requests = update.resources()
-    retained = {name for (_, name), r in requests.items() if r.retainOnDelete}
-    assert retained == {
-        "extract-bucket", "extract-queue", "extract-source", "load-bucket", "load-target", "operations-data",
-        "transform-salt", "transform-salt-data", "transform-salt-policy", "transform-salt-value",
-    }  # fmt: skip
+    retained = {(kind, name) for (kind, name), r in requests.items() if r.retainOnDelete}
+    assert retained == {(r.type, r.name) for r in whole.resources if r.retain}
     for (kind, name), request in requests.items():
         if kind.endswith((":Bucket", "key:Key", "queue:Queue", ":Secret", "instance:Instance")):
             assert request.protect, name

@@ -54,7 +54,7 @@ def test_the_load_bucket_denies_what_the_extract_bucket_denies(sbx: Deployment, 
         ]
 
     assert denied(sbx) == denied(prod)
-    assert len(denied(sbx)) == 5
+    assert len(denied(sbx)) == 6
 
 
 def test_the_task_reads_its_own_environments_cleaned_dumps_and_nothing_else(sbx: Deployment) -> None:

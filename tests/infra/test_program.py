@@ -82,14 +82,16 @@ def test_a_stack_exports_nothing_of_a_stage_that_it_lacks(sbx: Deployment, prod:
 
 
 def test_what_holds_data_is_protected_in_production_alone(prod: Deployment, dev: Deployment) -> None:
-    holding = {"bucket:Bucket", "queue:Queue", "secret:Secret", "secretVersion:SecretVersion"}
-    assert all(r.protect for kind in holding for r in prod.all(kind))
-    assert all(key.protect for key in prod.all("key:Key"))
+    holding = ("s3/bucket:Bucket", "sqs/queue:Queue", "secretsmanager/secret:Secret", "key:Key")
+    assert {r.name for r in prod.resources if r.protect} == {r.name for kind in holding for r in prod.all(kind)}
     assert not [r.name for r in dev.resources if r.protect]
 
 
 def test_nothing_that_is_replaced_by_a_new_version_is_protected(prod: Deployment) -> None:
-    for kind in ("taskDefinition:TaskDefinition", "stateMachine:StateMachine", "v1:Deployment", "v1:ConfigMap"):
+    for kind in (
+        "TaskDefinition", "StateMachine", "v1:Deployment", "v1:ConfigMap", "SecretVersion", "MetricAlarm", "EventRule",
+    ):  # fmt: skip
+        assert prod.all(kind)
         assert not [resource.name for resource in prod.all(kind) if resource.protect]
 
 

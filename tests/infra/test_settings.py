@@ -185,7 +185,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ),
         ("sbx", {"databaseInstanceClass": "large"}, "databaseInstanceClass must be a class such as db.t4g.medium, got 'large'"),
         ("sbx", {"databaseStorageGib": 1}, "databaseStorageGib must be 20 to 65536, got 1"),
-        ("sbx", {"databaseEngineVersion": "17"}, "databaseEngineVersion must be major.minor, such as 17.7, got '17'"),
+        ("sbx", {"databaseEngineVersion": "17.7"}, "databaseEngineVersion must be a major version, such as 17, got '17.7'"),
         ("sbx", {"loadCpus": 2}, "loadCpus is not declared in Pulumi.yaml"),
     ]
 )  # fmt: skip

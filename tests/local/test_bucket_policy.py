@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from etl_infra.documents.bucket_policy import bucket_policy
+from etl_infra.documents.bucket_policy import bucket_policy, deny_reading_dumps
 from etl_local.bucket_policy import ConditionError, S3Request, check_conditions, denies
 from etl_local.bucket_policy_bridge import judged_policies
 from etl_local.cloud import Cloud
@@ -131,4 +131,17 @@ def test_statements_for_named_principals_and_allowances_are_not_judged():
     named = {"Effect": "Deny", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "s3:*"}
     policy = {"Statement": [{**named, "Resource": "*", "Condition": condition}]}
     check_conditions(policy)
+    assert not denies(policy, request("PUT"))
+
+
+def test_what_is_denied_to_everybody_but_a_few_roles_is_not_judged():
+    policy = {"Statement": [deny_reading_dumps(f"arn:aws:s3:::{BUCKET}", ["arn:aws:iam::123456789012:role/toy"])]}
+    check_conditions(policy)
+    assert not denies(policy, request("GET"))
+
+
+def test_what_is_denied_of_all_but_some_objects_is_denied_of_the_others_alone():
+    policy = {"Statement": [deny_reading_dumps(f"arn:aws:s3:::{BUCKET}", [])]}
+    assert denies(policy, request("GET"))
+    assert not denies(policy, request("GET", MANIFEST))
     assert not denies(policy, request("PUT"))

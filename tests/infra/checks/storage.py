@@ -10,7 +10,27 @@ from tests.infra.checks.registry import actions, check, condition, denies, each,
 from tests.infra.engine import Deployment
 
 PUBLIC_DOORS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-READERS = [f"arn:aws:iam::473251818902:role/postgres-etl-{role}" for role in ("transform-prod", "deployer")]
+ROLE = "arn:aws:iam::473251818902:role/postgres-etl"
+READERS = [f"{ROLE}-{role}" for role in ("transform-prod", "deployer")]
+HOLDS_DATA = (
+    "s3/bucket:Bucket",
+    "key:Key",
+    "sqs/queue:Queue",
+    "secretsmanager/secret:Secret",
+    "rds/instance:Instance",
+)
+GUARDS_DATA = (
+    "BucketLifecycleConfiguration",
+    "BucketOwnershipControls",
+    "BucketPolicy",
+    "BucketPublicAccessBlock",
+    "BucketServerSideEncryptionConfiguration",
+    "BucketVersioning",
+    "QueuePolicy",
+    "RedriveAllowPolicy",
+    "SecretPolicy",
+    "SecretVersion",
+)
 HEADER = "s3:x-amz-server-side-encryption"
 
 
@@ -262,11 +282,29 @@ def _(d: Deployment) -> Iterator[str]:
 
 @check("what holds data is protected and retained in a protected environment")
 def _(d: Deployment) -> Iterator[str]:
-    for kind in (
-        "s3/bucket:Bucket",
-        "key:Key",
-        "sqs/queue:Queue",
-        "secretsmanager/secret:Secret",
-        "rds/instance:Instance",
-    ):
-        yield from each(d, kind, lambda r: r.protect and d.is_retained(r))
+    for kind in HOLDS_DATA:
+        yield from each(d, kind, lambda r: r.protect and r.retain)
+
+
+@check("what guards data is retained with it, and nothing else is protected")
+def _(d: Deployment) -> Iterator[str]:
+    for kind in GUARDS_DATA:
+        yield from each(d, kind, lambda r: r.retain)
+    holding = {id(r) for kind in HOLDS_DATA for r in d.all(kind)}
+    yield from (r.name for r in d.resources if r.protect and id(r) not in holding)
+
+
+@check("of a dump one role reads more than its manifest")
+def _(d: Deployment) -> Iterator[str]:
+    for policy in d.all("BucketPolicy"):
+        stage, bucket = policy.name.partition("-")[0], policy.inputs["bucket"]
+        reader = {"extract": "transform", "load": "load-task"}[stage]
+        wanted = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "NotResource": [f"arn:aws:s3:::{bucket}/*/{contract.MANIFEST_NAME}"],
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [f"{ROLE}-{reader}-prod"]}},
+        }
+        if wanted not in [{key: s[key] for key in s if key != "Sid"} for s in policy.document("policy")["Statement"]]:
+            yield policy.name
