@@ -53,11 +53,13 @@ BASELINE: Final[Mapping[str, tuple[str, ...]]] = {
         "a queue is encrypted with a customer managed key",
         "S3 may use the queue's key for this account's bucket alone",
         "the queue takes the events of one bucket of this account and nothing else",
+        "the queue hears of finished dumps of its bucket alone",
         "a queue denies plaintext transport",
         "a message that cannot be dealt with goes to the dead letters after 5 to 10 receives",
         "the dead letters are those of one queue",
         "dead letters are kept for a fortnight, longer than any message",
         "dead letters, old messages and failed runs raise an alarm",
+        "an alarm reaches the people that the settings name",
         "the topic is encrypted with a customer managed key",
         "the topic takes this account's alarms, key events and nothing else, over TLS",
     ),
@@ -81,6 +83,8 @@ BASELINE: Final[Mapping[str, tuple[str, ...]]] = {
         "a container's first process reaps its children",
         "a container has its secrets by reference",
         "a container's log never holds it up",
+        "a container logs into the group that is made for it",
+        "a task verifies its database, and is told what is protected and which rules are trusted",
         "a container has two minutes to stop",
         "a task's disk is sized by a setting and ends with it",
         "a cluster measures its containers",
@@ -89,6 +93,7 @@ BASELINE: Final[Mapping[str, tuple[str, ...]]] = {
     "Run options": (
         "a task gets no public address",
         "a task may run in either of two subnets",
+        "a machine runs the task of its stage, in its group and the private subnets",
         "a task runs on the newest platform",
         "a task carries the tags of its definition",
     ),
@@ -135,6 +140,7 @@ BASELINE: Final[Mapping[str, tuple[str, ...]]] = {
     "Database": (
         "a created database takes TLS alone",
         "a created database is not public",
+        "a created database stands in two zones, and listens where its task calls",
         "a created database takes IAM sign-in, and its master password is RDS's secret",
         "a created database is encrypted with a key of its own",
         "a created database exports its logs, to groups that are there",
@@ -148,11 +154,15 @@ BASELINE: Final[Mapping[str, tuple[str, ...]]] = {
         "a secret's value is one to the engine, too",
     ),
     "Image": (),
-    "Cluster identity": ("a service account assumes its own role and no other does",),
+    "Cluster identity": (
+        "a service account assumes its own role and no other does",
+        "a service account names its own role, where the cluster goes by names",
+    ),
     "Namespace": (
         "the namespace takes restricted pods alone",
         "the namespace is bounded in Jobs, pods, CPU, memory and disk",
         "the namespace is closed unless a way is named",
+        "what the pipeline has in the cluster is in its own namespace",
     ),
     "Dispatcher's rights": (
         "the dispatcher creates and sees Jobs and has no other right",
@@ -176,6 +186,9 @@ BASELINE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "Network policy": (
         "no pod reaches the world, the node's metadata or a database",
+        "a way out is of TCP, and to addresses",
+        "a pod asks the cluster's own DNS alone",
+        "nobody but the monitoring enters a pod",
         "the dispatcher alone reaches the cluster's API",
     ),
 }

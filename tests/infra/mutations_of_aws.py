@@ -85,6 +85,8 @@ MESSAGES: Final = [
     *(M("dead letters, old messages and failed runs raise an alarm", "MetricAlarm", alarm)
       for alarm in ("extract-queue-dead-letters-alarm", "extract-queue-oldest-message-alarm", "extract-nightly-alarm")),
     M("dead letters, old messages and failed runs raise an alarm", "MetricAlarm", "extract-queue-dead-letters-alarm", ("alarmActions",), []),
+    M("the queue hears of finished dumps of its bucket alone", "BucketNotification", "extract-queue-notification", ("queues", 0, "filterSuffix")),
+    M("an alarm reaches the people that the settings name", "TopicSubscription", "operations-topic-data-platform-dev@example.com"),
     M("the topic is encrypted with a customer managed key", "sns/topic:Topic", "operations-topic", ("kmsMasterKeyId",)),
     M("the topic takes this account's alarms, key events and nothing else, over TLS", "TopicPolicy", "operations-topic-policy", (*POLICY, "DenyPlaintextTransport")),
     M("the topic takes this account's alarms, key events and nothing else, over TLS", "TopicPolicy", "operations-topic-policy", (*POLICY, "AllowAlarmsOfThisAccount", "Condition")),
@@ -104,7 +106,13 @@ NETWORK: Final = [
     M("a security group and each of its rules says what it is for, in letters that EC2 takes", "ec2/securityGroup:SecurityGroup", "load-target-security-group", ("description",), "entered by the pipeline's tasks"),
     M("a created database takes TLS alone", "ParameterGroup", "load-target-parameters", ("parameters", "rds.force_ssl", "value"), "0"),
     M("a created database is not public", "rds/instance:Instance", "extract-source-instance", ("publiclyAccessible",), True),
+    M("a created database is not public", "rds/instance:Instance", "load-target-instance", ("vpcSecurityGroupIds",)),
+    M("a created database takes TLS alone", "rds/instance:Instance", "load-target-instance", ("parameterGroupName",)),
+    M("a created database stands in two zones, and listens where its task calls", "rds/instance:Instance", "load-target-instance", ("multiAz",)),
     M("a created database takes IAM sign-in, and its master password is RDS's secret", "rds/instance:Instance", "extract-source-instance", ("iamDatabaseAuthenticationEnabled",)),
+    M("a created database is not public", "rds/instance:Instance", "load-target-instance", ("vpcSecurityGroupIds",)),
+    M("a created database takes TLS alone", "rds/instance:Instance", "load-target-instance", ("parameterGroupName",)),
+    M("a created database stands in two zones, and listens where its task calls", "rds/instance:Instance", "load-target-instance", ("multiAz",)),
     M("a created database takes IAM sign-in, and its master password is RDS's secret", "rds/instance:Instance", "extract-source-instance", ("manageMasterUserPassword",)),
     *(M("a created database is encrypted with a key of its own", "rds/instance:Instance", "load-target-instance", (setting,))
       for setting in ("storageEncrypted", "kmsKeyId", "masterUserSecretKmsKeyId", "performanceInsightsKmsKeyId")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,8 +13,7 @@ from tests.infra.checks.registry import check, each
 from tests.infra.checks.tasks import BY_DIGEST
 from tests.infra.engine import Deployment
 
-API_RANGES = [ipaddress.ip_network(cidr) for cidr in ("172.20.0.1/32", "10.10.32.0/24", "10.10.33.0/24")]
-"""Where the settings of the stack that is checked say that the cluster's API is."""
+NUMBERS = {"runAsUser", "runAsGroup"}
 LEVELS = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 
 
@@ -40,19 +38,6 @@ def of_each_container(d: Deployment, holds: Callable[[dict[str, Any]], Any]) -> 
     yield from (name for name, pod in pods(d) if not all(map(holds, pod["containers"])))
 
 
-def ranges(value: Any) -> Iterator[str]:
-    """Every address range in a policy."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key == "cidr":
-                yield inner
-            else:
-                yield from ranges(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from ranges(inner)
-
-
 @check("the namespace takes restricted pods alone")
 def _(d: Deployment) -> Iterator[str]:
     return each(d, "v1:Namespace", lambda r: LEVELS.items() <= r.inputs["metadata"]["labels"].items())
@@ -63,90 +48,57 @@ def _(d: Deployment) -> Iterator[str]:
     wanted = {"count/jobs.batch", "pods", "persistentvolumeclaims", "services"} | {
         f"{kind}.{what}" for kind in ("requests", "limits") for what in ("cpu", "memory", "ephemeral-storage")
     }
-    return each(d, "ResourceQuota", lambda r: wanted <= set(r.inputs["spec"]["hard"]))
-
-
-@check("the namespace is closed unless a way is named")
-def _(d: Deployment) -> Iterator[str]:
-    wanted = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    if wanted not in [r.inputs["spec"] for r in d.all("v1:NetworkPolicy")]:
-        yield "no default deny"
-
-
-@check("no pod reaches the world, the node's metadata or a database")
-def _(d: Deployment) -> Iterator[str]:
-    agent = ipaddress.ip_network("169.254.170.23/32")
-    for policy in d.all("v1:NetworkPolicy"):
-        for cidr in ranges(policy.inputs["spec"].get("egress", [])):
-            network = ipaddress.ip_network(cidr)
-            if network.prefixlen < 16 or (network.is_link_local and network != agent):
-                yield f"{policy.name}: {cidr}"
-        for rule in policy.inputs["spec"].get("egress", []):
-            if not rule.get("to") or not {port["port"] for port in rule["ports"]} <= {443, 53, 80}:
-                yield policy.name
-
-
-def reach(d: Deployment, component: str) -> list[Any]:
-    """The address ranges that the pods of a program may go to, whichever policies say so."""
-    labels = {"app.kubernetes.io/name": "postgres-etl", "app.kubernetes.io/component": component}
-    selecting = (
-        policy.inputs["spec"]
-        for policy in d.all("v1:NetworkPolicy")
-        if policy.inputs["spec"]["podSelector"].get("matchLabels", {}).items() <= labels.items()
+    nothing = {"persistentvolumeclaims": "0", "services": "0"}
+    return each(
+        d,
+        "ResourceQuota",
+        lambda r: wanted <= set(r.inputs["spec"]["hard"]) and nothing.items() <= r.inputs["spec"]["hard"].items(),
     )
-    return [ipaddress.ip_network(cidr) for spec in selecting for cidr in ranges(spec.get("egress", []))]
 
 
-@check("the dispatcher alone reaches the cluster's API")
+@check("what the pipeline has in the cluster is in its own namespace")
 def _(d: Deployment) -> Iterator[str]:
-    transform = reach(d, "transform")
-    for api in API_RANGES:
-        if api not in reach(d, "dispatcher"):
-            yield f"the dispatcher does not reach {api}"
-        yield from (f"the transform reaches {network}" for network in transform if network.overlaps(api))
+    (namespace,) = [r.inputs["metadata"]["name"] for r in d.all("v1:Namespace")]
+    beside = ("Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    for resource in d.resources:
+        if not resource.type.startswith("kubernetes:") or resource.type.endswith(beside):
+            continue
+        if resource.inputs["metadata"].get("namespace") != namespace:
+            yield resource.name
+    if job(d)["metadata"].get("namespace") != namespace:
+        yield "the Job"
+
+
+@check("a service account names its own role, where the cluster goes by names")
+def _(d: Deployment) -> Iterator[str]:
+    bound = {r.inputs["serviceAccount"]: r.inputs["roleArn"] for r in d.all("PodIdentityAssociation")}
+    for account in d.all("v1:ServiceAccount"):
+        name = account.inputs["metadata"]["name"]
+        annotations = account.inputs["metadata"].get("annotations") or {}
+        role = annotations.get("eks.amazonaws.com/role-arn", bound.get(name, ""))
+        is_regional = bool(bound) or annotations.get("eks.amazonaws.com/sts-regional-endpoints") == "true"
+        if not role.endswith(f":role/postgres-etl-{name}-prod") or not is_regional:
+            yield name
 
 
 @check("the dispatcher creates and sees Jobs and has no other right")
 def _(d: Deployment) -> Iterator[str]:
     wanted = [{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list"]}]
     yield from each(d, "v1:Role", lambda r: r.inputs["rules"] == wanted)
+    if dict(pods(d))["dispatcher"].get("serviceAccountName") != "dispatcher":
+        yield "its pod has another account"
     yield from (r.name for kind in ("v1:ClusterRole", "v1:ClusterRoleBinding") for r in d.all(kind))
-    yield from each(d, "v1:RoleBinding", lambda r: [s["name"] for s in r.inputs["subjects"]] == ["dispatcher"])
-
-
-@check("the cluster refuses images and service accounts that are not the pipeline's")
-def _(d: Deployment) -> Iterator[str]:
-    image = job(d)["spec"]["template"]["spec"]["containers"][0]["image"]
-    rules = {
-        r.inputs["metadata"]["name"].rpartition("-")[2]: " ".join(
-            validation["expression"] for validation in r.inputs["spec"]["validations"]
-        )
-        for r in d.all("ValidatingAdmissionPolicy")
-    }
-    if not (f'container.image == "{image}"' in rules.get("jobs", "") or not re.fullmatch(BY_DIGEST, image)):
-        yield "the image of Jobs is not pinned"
-    if 'serviceAccountName == "transform"' not in rules.get("jobs", ""):
-        yield "the service account of Jobs is not pinned"
-    for pinned in ("container.image.startsWith(repository)", "serviceAccountName in ", "!has(variables.pod.ephemeral"):
-        if pinned not in rules.get("pods", ""):
-            yield f"pods: {pinned}"
-
-
-@check("what the cluster cannot judge it refuses")
-def _(d: Deployment) -> Iterator[str]:
-    return each(d, "ValidatingAdmissionPolicy", lambda r: r.inputs["spec"].get("failurePolicy") == "Fail")
-
-
-@check("what the cluster judges it denies, in this namespace")
-def _(d: Deployment) -> Iterator[str]:
-    namespace = d.one("v1:Namespace").inputs["metadata"]["name"]
-    bound = {
-        r.inputs["spec"]["policyName"]
-        for r in d.all("ValidatingAdmissionPolicyBinding")
-        if "Deny" in r.inputs["spec"]["validationActions"]
-        and list(r.inputs["spec"]["matchResources"]["namespaceSelector"]["matchLabels"].values()) == [namespace]
-    }
-    yield from {r.inputs["metadata"]["name"] for r in d.all("ValidatingAdmissionPolicy")} - bound
+    yield from each(
+        d,
+        "v1:RoleBinding",
+        lambda r: (
+            (r.inputs["roleRef"], r.inputs["subjects"])
+            == (
+                {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "dispatcher"},
+                [{"kind": "ServiceAccount", "name": "dispatcher", "namespace": "postgres-etl"}],
+            )
+        ),
+    )
 
 
 @check("the dispatcher is one and never two")
@@ -190,7 +142,12 @@ def _(d: Deployment) -> Iterator[str]:
         context = pod.get("securityContext", {})
         if not (
             context.get("runAsNonRoot") is True
-            and context.get("runAsUser", 0) > 10000
+            and min(context.get(key, 0) for key in ("runAsUser", "runAsGroup", "fsGroup")) > 10000
+            # what a container says for itself is what counts
+            and all(
+                c["securityContext"].get("runAsNonRoot") is True and not NUMBERS & set(c["securityContext"])
+                for c in pod["containers"]
+            )
             and context.get("seccompProfile") == {"type": "RuntimeDefault"}
             and not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
         ):
@@ -211,13 +168,20 @@ def _(d: Deployment) -> Iterator[str]:
 
 @check("a pod's root is read-only")
 def _(d: Deployment) -> Iterator[str]:
-    return of_each_container(d, lambda c: c["securityContext"].get("readOnlyRootFilesystem") is True)
+    yield from of_each_container(d, lambda c: c["securityContext"].get("readOnlyRootFilesystem") is True)
+    # what is mounted from the cluster is for reading, too
+    written = {"scratch", "shared-memory", "temporary"}
+    yield from of_each_container(
+        d, lambda c: all(m.get("readOnly") is True for m in c["volumeMounts"] if m["name"] not in written)
+    )
 
 
 @check("the transform has no token of the cluster")
 def _(d: Deployment) -> Iterator[str]:
     if job(d)["spec"]["template"]["spec"].get("automountServiceAccountToken") is not False:
         yield "the Job's pod"
+    if job(d)["spec"]["template"]["spec"].get("serviceAccountName") != "transform":
+        yield "the Job's pod has another account"
     accounts = {r.inputs["metadata"]["name"]: r.inputs for r in d.all("v1:ServiceAccount")}
     if accounts["transform"].get("automountServiceAccountToken") is not False:
         yield "the service account"
@@ -238,5 +202,6 @@ def _(d: Deployment) -> Iterator[str]:
 def _(d: Deployment) -> Iterator[str]:
     spec = job(d)["spec"]
     actions = [rule["action"] for rule in spec.get("podFailurePolicy", {}).get("rules", [])]
-    if actions != ["Ignore", "FailJob"] or spec.get("podReplacementPolicy") != "Failed":
+    alone = {"parallelism": 1, "completions": 1, "podReplacementPolicy": "Failed"}
+    if actions != ["Ignore", "FailJob"] or not alone.items() <= spec.items():
         yield "the Job"

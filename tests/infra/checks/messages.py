@@ -5,22 +5,52 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.infra.checks.registry import actions, check, condition, denies, each, statements
-from tests.infra.engine import Deployment
+from tests.infra.engine import Deployment, Registered
 
+OPERATIONS_KEY = ":key/operations-data-key"
 EVENTBRIDGE = {"Service": "events.amazonaws.com"}
 FORTNIGHT_SECONDS = 14 * 24 * 3600
-ALARMS = {
-    "ApproximateNumberOfMessagesVisible",
-    "ApproximateAgeOfOldestMessage",
-    "ExecutionsFailed",
-    "ExecutionsTimedOut",
-    "InvocationDroppedCount",
+STATES = ("extract-rds-to-s3-machine", "load-s3-to-rds-machine")
+RINGS_AT_ONCE = {
+    "statistic": "Maximum",
+    "period": 300,
+    "evaluationPeriods": 1,
+    "comparisonOperator": "GreaterThanThreshold",
+    "treatMissingData": "notBreaching",
 }
+
+
+def alarms(d: Deployment) -> dict[str, tuple[str, str, dict[str, str], int]]:
+    """What must raise an alarm, by the logical name: namespace, metric, of what, and the most that is well."""
+    machines = {r.name: {"StateMachineArn": r.outputs["arn"]} for r in d.all("StateMachine")}
+    return {
+        "extract-queue-dead-letters-alarm": (
+            "AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": "postgres-etl-s3-dlq"}, 0,
+        ),
+        "extract-queue-oldest-message-alarm": (
+            "AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": "postgres-etl-s3"}, 4 * 3600,
+        ),
+        "extract-nightly-alarm": (
+            "AWS/Scheduler", "InvocationDroppedCount", {"ScheduleGroup": "postgres-etl-nightly-prod"}, 0,
+        ),
+        **{
+            f"{name.removesuffix('-machine')}-{metric}-alarm": ("AWS/States", metric, machines.get(name, {}), 0)
+            for name in STATES
+            for metric in ("ExecutionsFailed", "ExecutionsTimedOut")
+        },
+    }  # fmt: skip
+
+
+def rings(d: Deployment, alarm: Registered, namespace: str, metric: str, of: dict[str, str], most: int) -> bool:
+    """Whether an alarm is of this, and the topic hears of it in the first five minutes."""
+    told = any(arn.endswith(f":{d.topic}") for arn in alarm.inputs.get("alarmActions", []))
+    wanted = {"namespace": namespace, "metricName": metric, "dimensions": of, "threshold": most, **RINGS_AT_ONCE}
+    return told and wanted.items() <= alarm.inputs.items()
 
 
 @check("a queue is encrypted with a customer managed key")
 def _(d: Deployment) -> Iterator[str]:
-    return each(d, "sqs/queue:Queue", lambda r: ":key/" in r.inputs.get("kmsMasterKeyId", ""))
+    return each(d, "sqs/queue:Queue", lambda r: r.inputs.get("kmsMasterKeyId", "").endswith(OPERATIONS_KEY))
 
 
 @check("S3 may use the queue's key for this account's bucket alone")
@@ -68,6 +98,8 @@ def _(d: Deployment) -> Iterator[str]:
     if not sources:
         yield "no queue has dead letters"
     for queue in sources:
+        if not queue.document("redrivePolicy").get("deadLetterTargetArn", "").endswith(":postgres-etl-s3-dlq"):
+            yield f"{queue.name}: to other dead letters"
         if not 5 <= queue.document("redrivePolicy")["maxReceiveCount"] <= 10:
             yield queue.name
 
@@ -78,7 +110,11 @@ def _(d: Deployment) -> Iterator[str]:
         yield "no policy"
     for policy in d.all("RedriveAllowPolicy"):
         document = policy.document("redriveAllowPolicy")
-        if document["redrivePermission"] != "byQueue" or len(document.get("sourceQueueArns", [])) != 1:
+        if document["redrivePermission"] != "byQueue" or [
+            arn.rpartition(":")[2] for arn in document.get("sourceQueueArns", [])
+        ] != ["postgres-etl-s3"]:
+            yield policy.name
+        if not policy.inputs.get("queueUrl", "").endswith("/postgres-etl-s3-dlq"):
             yield policy.name
 
 
@@ -87,23 +123,21 @@ def _(d: Deployment) -> Iterator[str]:
     for queue in d.all("sqs/queue:Queue"):
         is_dead_letters = queue.inputs["name"].endswith("-dlq")
         kept = queue.inputs["messageRetentionSeconds"]
-        if is_dead_letters != (kept == FORTNIGHT_SECONDS):
+        if is_dead_letters != (kept == FORTNIGHT_SECONDS) or kept > FORTNIGHT_SECONDS:
             yield queue.name
 
 
 @check("dead letters, old messages and failed runs raise an alarm")
 def _(d: Deployment) -> Iterator[str]:
-    raised = {
-        r.inputs["metricName"]
-        for r in d.all("MetricAlarm")
-        if any(arn.endswith(f":{d.topic}") for arn in r.inputs.get("alarmActions", []))
-    }
-    yield from ALARMS - raised
+    found = {r.name: r for r in d.all("MetricAlarm")}
+    for name, wanted in alarms(d).items():
+        if name not in found or not rings(d, found[name], *wanted):
+            yield name
 
 
 @check("the topic is encrypted with a customer managed key")
 def _(d: Deployment) -> Iterator[str]:
-    return each(d, "sns/topic:Topic", lambda r: ":key/" in r.inputs.get("kmsMasterKeyId", ""))
+    return each(d, "sns/topic:Topic", lambda r: r.inputs.get("kmsMasterKeyId", "").endswith(OPERATIONS_KEY))
 
 
 @check("the topic takes this account's alarms, key events and nothing else, over TLS")
@@ -137,20 +171,42 @@ def _(d: Deployment) -> Iterator[str]:
 
 @check("a key event that could not be told of raises an alarm")
 def _(d: Deployment) -> Iterator[str]:
-    watched = {
-        r.inputs["dimensions"].get("RuleName")
-        for r in d.all("MetricAlarm")
-        if r.inputs["metricName"] == "FailedInvocations"
-        and any(arn.endswith(f":{d.topic}") for arn in r.inputs.get("alarmActions", []))
-    }
-    return each(d, "EventRule", lambda r: r.inputs["name"] in watched)
+    found = {r.inputs["dimensions"].get("RuleName"): r for r in d.all("MetricAlarm")}
+    for rule in d.all("EventRule"):
+        name = rule.inputs["name"]
+        if name not in found or not rings(d, found[name], "AWS/Events", "FailedInvocations", {"RuleName": name}, 0):
+            yield rule.name
 
 
 @check("a log group is encrypted with a customer managed key")
 def _(d: Deployment) -> Iterator[str]:
-    return each(d, "LogGroup", lambda r: ":key/" in r.inputs.get("kmsKeyId", ""))
+    return each(d, "LogGroup", lambda r: r.inputs.get("kmsKeyId", "").endswith(OPERATIONS_KEY))
 
 
 @check("logs are kept for a year unless a setting says otherwise, and not for ever")
 def _(d: Deployment) -> Iterator[str]:
     return each(d, "LogGroup", lambda r: r.inputs.get("retentionInDays") == 365)
+
+
+@check("the queue hears of finished dumps of its bucket alone")
+def _(d: Deployment) -> Iterator[str]:
+    for notification in d.all("BucketNotification"):
+        (queue,) = [r for r in d.all("sqs/queue:Queue") if r.inputs["name"] == "postgres-etl-s3"]
+        wanted = {
+            "id": "finished-dumps",
+            "queueArn": queue.outputs["arn"],
+            "events": ["s3:ObjectCreated:*"],
+            "filterSuffix": "/manifest.json",
+        }
+        (bucket,) = [r.inputs["bucket"] for r in d.all("s3/bucket:Bucket") if r.name == "extract-bucket-bucket"]
+        if notification.inputs["queues"] != [wanted] or notification.inputs.get("bucket") != bucket:
+            yield notification.name
+
+
+@check("an alarm reaches the people that the settings name")
+def _(d: Deployment) -> Iterator[str]:
+    topic = d.one("sns/topic:Topic").outputs["arn"]
+    wanted = [("email", "data-platform-dev@example.com", topic)]
+    found = [tuple(r.inputs.get(key) for key in ("protocol", "endpoint", "topic")) for r in d.all("TopicSubscription")]
+    if found != wanted:
+        yield "the subscriptions"

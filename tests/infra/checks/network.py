@@ -2,41 +2,69 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tests.infra.checks.registry import check, each
 from tests.infra.engine import Deployment
 
-WITHOUT_QUERIES = {"log_statement": "none", "log_min_duration_statement": "-1", "log_min_error_statement": "panic"}
+WITHOUT_QUERIES = {
+    "log_connections": "1",
+    "log_disconnections": "1",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_error_statement": "panic",
+}
 DESCRIPTION = re.compile(r"[a-zA-Z0-9. _:/()#,@\[\]+=&;{}!$*-]{1,255}")
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html"""
+PRIVATE_SUBNETS = ["subnet-0d00000000000000a", "subnet-0d00000000000000b"]
 DATABASE_LOGS = ["postgresql", "upgrade"]
+
+
+POSTGRES = {"ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432}
+HTTPS = {"ipProtocol": "tcp", "fromPort": 443, "toPort": 443}
+ENDPOINTS = ["10.10.48.0/24", "10.10.49.0/24"]
+S3 = "pl-0500000000000000a"
+DATABASES = {"extract": "extract-source-security-group-id", "load": "load-target-security-group-id"}
+
+
+def rules(d: Deployment, kind: str, stage: str) -> list[dict[str, Any]]:
+    """The rules of a task of one stage, without what they say of themselves, in a certain order."""
+    return in_order(r.inputs for r in d.all(kind) if r.name.startswith(f"{stage}-"))
+
+
+def in_order(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rules without their descriptions, sorted, so that equal sets are equal lists."""
+    return sorted(
+        ({key: rule[key] for key in sorted(rule) if key != "description"} for rule in found),
+        key=repr,
+    )
 
 
 @check("nobody enters a task; a database is entered from a task's group alone")
 def _(d: Deployment) -> Iterator[str]:
-    tasks = {f"{r.name}-id" for r in d.all("ec2/securityGroup:SecurityGroup") if "-task-" in r.name}
-    for rule in d.all("SecurityGroupIngressRule"):
-        if rule.inputs["securityGroupId"] in tasks or rule.inputs.get("referencedSecurityGroupId") not in tasks:
-            yield rule.name
+    for stage, database in DATABASES.items():
+        task = f"{stage}-task-security-group-id"
+        wanted = [{**POSTGRES, "securityGroupId": database, "referencedSecurityGroupId": task}]
+        if rules(d, "SecurityGroupIngressRule", stage) != wanted:
+            yield stage
     for group in d.all("ec2/securityGroup:SecurityGroup"):
-        if {"ingress", "egress"} & set(group.inputs):
+        if {"ingress", "egress"} & set(group.inputs) or group.inputs.get("vpcId") != "vpc-0d000000000000000":
             yield group.name
 
 
 @check("a task goes out to its database, to named ranges of endpoints and to S3, nowhere else")
 def _(d: Deployment) -> Iterator[str]:
-    for rule in d.all("SecurityGroupEgressRule"):
-        ports = (rule.inputs["fromPort"], rule.inputs["toPort"])
-        cidr = rule.inputs.get("cidrIpv4")
-        if "referencedSecurityGroupId" in rule.inputs:
-            is_named = ports[0] == ports[1]
-        else:
-            is_named = ports == (443, 443) and (cidr is None or ipaddress.ip_network(cidr).prefixlen >= 16)
-        if rule.inputs["ipProtocol"] != "tcp" or not is_named:
-            yield rule.name
+    for stage, database in DATABASES.items():
+        task = {"securityGroupId": f"{stage}-task-security-group-id"}
+        wanted = [
+            {**task, **POSTGRES, "referencedSecurityGroupId": database},
+            *({**task, **HTTPS, "cidrIpv4": cidr} for cidr in ENDPOINTS),
+            {**task, **HTTPS, "prefixListId": S3},
+        ]
+        if rules(d, "SecurityGroupEgressRule", stage) != in_order(wanted):
+            yield stage
 
 
 @check("a security group and each of its rules says what it is for, in letters that EC2 takes")
@@ -53,11 +81,32 @@ def parameters(d: Deployment) -> Iterator[tuple[str, dict[str, str]]]:
 @check("a created database takes TLS alone")
 def _(d: Deployment) -> Iterator[str]:
     yield from (name for name, given in parameters(d) if given.get("rds.force_ssl") != "1")
+    groups = {r.inputs.get("name"): r.inputs.get("family") for r in d.all("ParameterGroup")}
+    # without its group an instance has RDS' own parameters
+    yield from each(
+        d,
+        "rds/instance:Instance",
+        lambda r: groups.get(r.inputs.get("parameterGroupName")) == f"postgres{r.inputs.get('engineVersion')}",
+    )
 
 
 @check("a created database is not public")
 def _(d: Deployment) -> Iterator[str]:
-    return each(d, "rds/instance:Instance", lambda r: r.inputs.get("publiclyAccessible") is False)
+    subnets = {r.inputs.get("name"): r.inputs["subnetIds"] for r in d.all("SubnetGroup")}
+    for instance in d.all("rds/instance:Instance"):
+        given, stage = instance.inputs, instance.name.partition("-")[0]
+        if (
+            given.get("publiclyAccessible") is not False
+            or given.get("vpcSecurityGroupIds") != [DATABASES[stage]]
+            or subnets.get(given.get("dbSubnetGroupName")) != PRIVATE_SUBNETS
+        ):
+            yield instance.name
+
+
+@check("a created database stands in two zones, and listens where its task calls")
+def _(d: Deployment) -> Iterator[str]:
+    wanted = {"multiAz": True, "port": 5432, "engine": "postgres"}
+    return each(d, "rds/instance:Instance", lambda r: wanted.items() <= r.inputs.items())
 
 
 @check("a created database takes IAM sign-in, and its master password is RDS's secret")
@@ -80,9 +129,11 @@ def _(d: Deployment) -> Iterator[str]:
         "rds/instance:Instance",
         lambda r: (
             r.inputs.get("storageEncrypted") is True
-            and ":key/" in r.inputs.get("kmsKeyId", "")
-            and ":key/" in r.inputs.get("masterUserSecretKmsKeyId", "")
-            and ":key/" in r.inputs.get("performanceInsightsKmsKeyId", "")
+            and {
+                r.inputs.get(key, "").rpartition("/")[2]
+                for key in ("kmsKeyId", "masterUserSecretKmsKeyId", "performanceInsightsKmsKeyId")
+            }
+            == {r.name.replace("-instance", "-data-key")}
         ),
     )
 
@@ -107,7 +158,11 @@ def _(d: Deployment) -> Iterator[str]:
     return each(
         d,
         "rds/instance:Instance",
-        lambda r: r.inputs.get("backupRetentionPeriod", 0) >= 7 and r.inputs.get("autoMinorVersionUpgrade") is True,
+        lambda r: (
+            r.inputs.get("backupRetentionPeriod", 0) >= 7
+            and r.inputs.get("autoMinorVersionUpgrade") is True
+            and r.inputs.get("copyTagsToSnapshot") is True
+        ),
     )
 
 
@@ -116,5 +171,9 @@ def _(d: Deployment) -> Iterator[str]:
     return each(
         d,
         "rds/instance:Instance",
-        lambda r: r.inputs.get("deletionProtection") is True and r.inputs.get("skipFinalSnapshot") is False,
+        lambda r: (
+            r.inputs.get("deletionProtection") is True
+            and r.inputs.get("skipFinalSnapshot") is False
+            and r.inputs.get("finalSnapshotIdentifier") == f"{r.inputs['identifier']}-final"
+        ),
     )

@@ -153,11 +153,11 @@ def _(d: Deployment) -> Iterator[str]:
 
 @check("a task's program and its starting have a role each")
 def _(d: Deployment) -> Iterator[str]:
-    used: list[str] = []
     for definition in d.all("TaskDefinition"):
-        used += [definition.inputs["taskRoleArn"], definition.inputs["executionRoleArn"]]
-    if len(set(used)) != len(used):
-        yield repr(used)
+        stage = definition.name.partition("-")[0]
+        for noun, key in (("task", "taskRoleArn"), ("execution", "executionRoleArn")):
+            if not definition.inputs.get(key, "").endswith(f":role/postgres-etl-{stage}-{noun}-prod"):
+                yield f"{definition.name}: {key}"
 
 
 @check("a task's starting pulls, logs and reads its own sign-in, and nothing else")
@@ -219,6 +219,8 @@ def _(d: Deployment) -> Iterator[str]:
 def _(d: Deployment) -> Iterator[str]:
     for schedule in d.all("scheduler/schedule:Schedule"):
         machine = schedule.inputs["target"]["arn"]
+        if not schedule.inputs["target"].get("roleArn", "").endswith(":role/postgres-etl-nightly-prod"):
+            yield schedule.name
         for policy, statement in role_statements(d):
             if policy.name == "extract-nightly-policy" and not (
                 actions(statement) == {"states:StartExecution"} and statement["Resource"] == [machine]

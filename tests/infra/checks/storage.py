@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from etl_runtime import contract
 
 from tests.infra.checks.registry import actions, check, condition, denies, each, of_each_bucket, statements
-from tests.infra.engine import Deployment
+from tests.infra.engine import SALT, Deployment, Registered
 
 PUBLIC_DOORS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 ROLE = "arn:aws:iam::473251818902:role/postgres-etl"
@@ -31,6 +32,7 @@ GUARDS_DATA = (
     "SecretPolicy",
     "SecretVersion",
 )
+OF_CALLS = {"source": ["aws.kms"], "detail-type": ["AWS API Call via CloudTrail"], "detail": {}}
 HEADER = "s3:x-amz-server-side-encryption"
 
 
@@ -150,11 +152,18 @@ def _(d: Deployment) -> Iterator[str]:
                 yield f"{resource.name}: {statement['Sid']}"
 
 
+def in_force(resource: Registered) -> list[dict[str, Any]]:
+    """The lifecycle rules that are on, and for every object."""
+    return [
+        rule for rule in resource.inputs["rules"] if (rule["status"], rule["filter"]) == ("Enabled", {"prefix": ""})
+    ]
+
+
 @check("a raw dump is gone after 14 days at most, a cleaned one after a year")
 def _(d: Deployment) -> Iterator[str]:
     for resource in d.all("BucketLifecycleConfiguration"):
         longest = 14 if "-extract-" in resource.inputs["bucket"] else 365
-        days = [rule.get("expiration", {}).get("days") for rule in resource.inputs["rules"]]
+        days = [rule.get("expiration", {}).get("days") for rule in in_force(resource)]
         if not any(number and number <= longest for number in days):
             yield resource.name
     yield from of_each_bucket(d, "BucketLifecycleConfiguration", bool)
@@ -166,7 +175,10 @@ def _(d: Deployment) -> Iterator[str]:
     return each(
         d,
         "BucketLifecycleConfiguration",
-        lambda r: any(rule.get("noncurrentVersionExpiration") == wanted for rule in r.inputs["rules"]),
+        lambda r: (
+            any(rule.get("noncurrentVersionExpiration") == wanted for rule in r.inputs["rules"])
+            and any(rule.get("expiration") == {"expiredObjectDeleteMarker": True} for rule in in_force(r))
+        ),
     )
 
 
@@ -187,7 +199,11 @@ def _(d: Deployment) -> Iterator[str]:
 
 @check("access to a bucket is logged")
 def _(d: Deployment) -> Iterator[str]:
-    return of_each_bucket(d, "BucketLogging", lambda r: r.inputs["targetBucket"])
+    return of_each_bucket(
+        d,
+        "BucketLogging",
+        lambda r: (r.inputs["targetBucket"], r.inputs.get("targetPrefix")) == ("access-logs", f"{r.inputs['bucket']}/"),
+    )
 
 
 @check("a key rotates")
@@ -229,23 +245,40 @@ def _(d: Deployment) -> Iterator[str]:
 
 @check("whoever may lose a key is told of to the topic")
 def _(d: Deployment) -> Iterator[str]:
-    heard = {target.inputs["rule"] for target in d.all("EventTarget") if target.inputs["arn"].endswith(d.topic)}
+    heard = {
+        target.inputs["rule"]
+        for target in d.all("EventTarget")
+        if target.inputs["arn"].endswith(d.topic) and target.inputs["inputTransformer"] == notice(target)
+    }
     watched = {
         arn
         for rule in d.all("EventRule")
-        if rule.inputs["name"] in heard
-        and {"DisableKey", "PutKeyPolicy", "ScheduleKeyDeletion"}
-        <= set(rule.document("eventPattern")["detail"]["eventName"])
-        for arn in rule.document("eventPattern")["detail"]["resources"]["ARN"]
+        if rule.inputs["name"] in heard and rule.document("eventPattern") | {"detail": {}} == OF_CALLS
+        for detail in [rule.document("eventPattern")["detail"]]
+        if detail["eventName"] == ["DisableKey", "DisableKeyRotation", "PutKeyPolicy", "ScheduleKeyDeletion"]
+        for arn in detail["resources"]["ARN"]
     }
-    for key in d.all("key:Key"):
-        if not any(arn.endswith(f":key/{key.name}") for arn in watched):
-            yield key.name
+    yield from (key.name for key in d.all("key:Key") if key.outputs["arn"] not in watched)
+
+
+def notice(target: Registered) -> dict[str, Any]:
+    """What the topic hears: who called what, on the key of which data."""
+    noun = target.inputs["rule"].removeprefix("postgres-etl-").removesuffix("-key-prod")
+    return {
+        "inputPaths": {"call": "$.detail.eventName", "caller": "$.detail.userIdentity.arn"},
+        "inputTemplate": f'"postgres-etl: <caller> called <call> on the key of {noun}"',
+    }
 
 
 @check("a secret is encrypted with a key of its own")
 def _(d: Deployment) -> Iterator[str]:
-    return each(d, "secretsmanager/secret:Secret", lambda r: ":key/" in r.inputs.get("kmsKeyId", ""))
+    return each(
+        d,
+        "secretsmanager/secret:Secret",
+        lambda r: (
+            r.inputs.get("kmsKeyId", "").endswith(f":key/{r.name}-data-key") and r.inputs["recoveryWindowInDays"] == 30
+        ),
+    )
 
 
 @check("a secret is read by the roles that it names, and closed to the public")
@@ -277,7 +310,12 @@ def _(d: Deployment) -> Iterator[str]:
 
 @check("a secret's value is one to the engine, too")
 def _(d: Deployment) -> Iterator[str]:
-    return each(d, "SecretVersion", lambda r: "secretString" in r.secrets)
+    ids = {f"{r.name}-id" for r in d.all("secretsmanager/secret:Secret")}
+    return each(
+        d,
+        "SecretVersion",
+        lambda r: "secretString" in r.secrets and r.inputs["secretId"] in ids and r.inputs["secretString"] == SALT,
+    )
 
 
 @check("what holds data is protected and retained in a protected environment")

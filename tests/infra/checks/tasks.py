@@ -98,6 +98,41 @@ def _(d: Deployment) -> Iterator[str]:
         lambda c: (
             c["logConfiguration"]["logDriver"] == "awslogs"
             and c["logConfiguration"]["options"].get("mode") == "non-blocking"
+            and c["logConfiguration"]["options"].get("max-buffer-size") == "25m"
+        ),
+    )
+
+
+@check("a container logs into the group that is made for it")
+def _(d: Deployment) -> Iterator[str]:
+    groups = {r.inputs["name"] for r in d.all("LogGroup")}
+    return of_each_container(
+        d,
+        lambda c: (
+            c["logConfiguration"]["options"].get("awslogs-group") == f"/postgres-etl/prod/{c['name']}"
+            and c["logConfiguration"]["options"]["awslogs-group"] in groups
+        ),
+    )
+
+
+@check("a task verifies its database, and is told what is protected and which rules are trusted")
+def _(d: Deployment) -> Iterator[str]:
+    account, digest = "473251818902", d.one("v1:ConfigMap", "transform-scrub-rules").inputs["metadata"]["annotations"]
+    both = {"DB_SSLMODE": "verify-full", "ENVIRONMENT_NAME": "prod"}
+    wanted = {
+        "pg_dump": both | {"EXTRACT_BUCKET_OWNER": account},
+        "pg_restore": both
+        | {
+            "LOAD_BUCKET_OWNER": account,
+            "PROTECTED_ACCOUNTS": account,
+            "PROTECTED_LOAD_TARGET": f"{account}/postgres-etl-target-prod.example.com/marketplace",
+            "ALLOWED_RULES": digest["postgres-etl/rules-sha256"],
+        },
+    }
+    return of_each_container(
+        d,
+        lambda c: (
+            wanted[c["name"]].items() <= {entry["name"]: entry.get("value") for entry in c["environment"]}.items()
         ),
     )
 
@@ -157,6 +192,22 @@ def _(d: Deployment) -> Iterator[str]:
     return of_each_run(d, lambda p: len(set(p["NetworkConfiguration"]["AwsvpcConfiguration"]["Subnets"])) >= 2)
 
 
+@check("a machine runs the task of its stage, in its group and the private subnets")
+def _(d: Deployment) -> Iterator[str]:
+    subnets = ["subnet-0d00000000000000a", "subnet-0d00000000000000b"]
+    arns = {r.name: r.outputs["arn"] for kind in ("TaskDefinition", "ecs/cluster:Cluster") for r in d.all(kind)}
+    for name, state in states(d, RUN_TASK):
+        stage, given = name.partition("-")[0], state["Parameters"]
+        network = given["NetworkConfiguration"]["AwsvpcConfiguration"]
+        if (
+            given.get("Cluster") != arns[f"{stage}-task-cluster"]
+            or given.get("TaskDefinition") != arns[f"{stage}-task-definition"]
+            or network["SecurityGroups"] != [f"{stage}-task-security-group-id"]
+            or not set(network["Subnets"]) <= set(subnets)
+        ):
+            yield name
+
+
 @check("a task runs on the newest platform")
 def _(d: Deployment) -> Iterator[str]:
     return of_each_run(d, lambda p: p.get("PlatformVersion") == "LATEST" and p.get("LaunchType") == "FARGATE")
@@ -204,6 +255,9 @@ def _(d: Deployment) -> Iterator[str]:
         lambda r: (
             r.inputs["loggingConfiguration"].get("level") == "ALL"
             and r.inputs["loggingConfiguration"].get("includeExecutionData") is False
+            and r.inputs["loggingConfiguration"]
+            .get("logDestination", "")
+            .endswith(f":log-group:/aws/vendedlogs/states/{r.inputs['name']}:*")
         ),
     )
 
@@ -218,5 +272,8 @@ def _(d: Deployment) -> Iterator[str]:
     return each(
         d,
         "StateMachine",
-        lambda r: r.inputs.get("encryptionConfiguration", {}).get("type") == "CUSTOMER_MANAGED_KMS_KEY",
+        lambda r: (
+            r.inputs.get("encryptionConfiguration", {}).get("type") == "CUSTOMER_MANAGED_KMS_KEY"
+            and ":key/" in r.inputs["encryptionConfiguration"].get("kmsKeyId", "")
+        ),
     )
