@@ -15,6 +15,7 @@ from etl_infra.components.data_key import DataKey, DataKeyArgs
 from etl_infra.components.dispatcher import Dispatcher, DispatcherArgs
 from etl_infra.components.object_meta import object_meta
 from etl_infra.components.pipeline_namespace import PipelineNamespace, PipelineNamespaceArgs
+from etl_infra.components.protection import guarding_data, holding_data
 from etl_infra.components.workload_admission import WorkloadAdmission, WorkloadAdmissionArgs
 from etl_infra.components.workload_identity import WorkloadIdentity, WorkloadIdentityArgs
 from etl_infra.documents import dispatcher_pod, transform_job
@@ -29,7 +30,6 @@ from etl_infra.documents.secret_policy import secret_policy
 from etl_infra.documents.task_roles import read_secret
 from etl_infra.documents.transform_job import SCRUB_PATH, TransformJob, job_template
 from etl_infra.extract import Extract
-from etl_infra.protection import guarding_data, holding_data
 from etl_infra.stack_settings import StackSettings, TransformSettings
 
 SCRUB_CONFIG_MAP: Final = "scrub-rules"

@@ -112,7 +112,7 @@ def test_one_module_reads_the_configuration() -> None:
     ]
     assert readers == ["stack_file.py"]
     users = [path.name for path in modules("etl_infra") if any("stack_file" in name for name in imports(path))]
-    assert users == ["settings.py"]
+    assert users == ["setting_forms.py", "settings.py", "stage_settings.py"]
 
 
 def test_the_program_is_a_table_of_contents() -> None:

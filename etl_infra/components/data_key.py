@@ -8,10 +8,10 @@ import pulumi
 import pulumi_aws as aws
 
 from etl_infra.components.metric_alarm import metric_alarm
+from etl_infra.components.protection import holding_data
 from etl_infra.documents.iam import Document
 from etl_infra.documents.key_events import NOTICE, NOTICE_PATHS, key_event_pattern, key_event_rule
 from etl_infra.naming import Home
-from etl_infra.protection import holding_data
 
 
 @dataclass(frozen=True, kw_only=True)

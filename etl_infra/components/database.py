@@ -11,12 +11,12 @@ import pulumi_aws as aws
 
 from etl_infra.components.data_key import DataKey, DataKeyArgs
 from etl_infra.components.private_subnets import private_subnets
+from etl_infra.components.protection import holding_data
 from etl_infra.documents.iam import Statement
 from etl_infra.documents.key_conditions import through
 from etl_infra.documents.key_policy import KeyUse, key_policy, rds_uses
 from etl_infra.documents.task_roles import connect_to_database
 from etl_infra.naming import Home, database_log_groups
-from etl_infra.protection import holding_data
 from etl_infra.stack_settings import DatabaseSettings, NetworkSettings, NewDatabaseSettings
 
 POSTGRES_PORT: Final = 5432

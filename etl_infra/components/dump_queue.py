@@ -11,11 +11,11 @@ from etl_runtime import contract
 
 from etl_infra.components.metric_alarm import metric_alarm
 from etl_infra.components.private_bucket import PrivateBucket
+from etl_infra.components.protection import guarding_data, holding_data
 from etl_infra.documents.iam import Statement, allow
 from etl_infra.documents.key_conditions import through
 from etl_infra.documents.queue_policy import dead_letter_queue_policy, dump_queue_policy
 from etl_infra.naming import Home
-from etl_infra.protection import guarding_data, holding_data
 
 VISIBILITY_SECONDS: Final = 120  # the dispatcher creates a Job in seconds and deletes the message at once
 RECEIVE_WAIT_SECONDS: Final = 20

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from etl_infra import naming
 from etl_infra.components.data_key import DataKey, DataKeyArgs
+from etl_infra.components.protection import guarding_data, holding_data
 from etl_infra.documents.bucket_policy import (
     READ_OBJECT,
     WRITE_OBJECT,
@@ -25,7 +26,6 @@ from etl_infra.documents.iam import Statement, allow, joined
 from etl_infra.documents.key_conditions import through
 from etl_infra.documents.key_policy import USE, KeyUse, key_policy
 from etl_infra.naming import Home
-from etl_infra.protection import guarding_data, holding_data
 from etl_infra.stack_settings import BoundarySettings
 
 

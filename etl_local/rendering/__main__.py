@@ -13,7 +13,7 @@ import yaml
 
 from etl_local.engine import DeploymentError
 from etl_local.rendering.changes import changes
-from etl_local.rendering.recorded_stack import REPOSITORY, record, stack_names
+from etl_local.rendering.recorded_stack import REPOSITORY, record, rendered_names
 from etl_local.rendering.stack_document import Document, stack_document, stack_text
 
 RENDERED: Final = REPOSITORY / "docs" / "rendered"
@@ -28,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; with `--check` 1 if a stack differs from the commit; 2 if a program or the commit cannot be read.
     """
     parser = argparse.ArgumentParser(prog="python -m etl_local.rendering", description=__doc__)
-    parser.add_argument("stacks", nargs="*", metavar="STACK", help="dev, sbx, prod; all of them by default")
+    parser.add_argument("stacks", nargs="*", metavar="STACK", help="dev, sbx, prod, everything; all of them by default")
     parser.add_argument("--against", default="HEAD", metavar="REVISION", help="the commit to compare with (HEAD)")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything differs")
     given = parser.parse_args(arguments)
-    known = stack_names()
+    known = rendered_names()
     unknown = [stack for stack in given.stacks if stack not in known]
     if unknown:
         parser.error(f"no such stack: {', '.join(unknown)} (there are {', '.join(known)})")

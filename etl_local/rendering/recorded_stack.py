@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from etl_local.engine import Deployment, Request, deploy
+from etl_local.rendering.everything import BASE, CHANGES, EVERYTHING
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PROJECT: Final = "postgres-etl"
@@ -47,10 +48,18 @@ def stack_names(repository: Path = REPOSITORY) -> list[str]:
     return sorted(path.name.split(".")[1] for path in repository.glob("Pulumi.*.yaml"))
 
 
+def rendered_names() -> list[str]:
+    """The stacks that are rendered: those that have a file, and the one that has everything."""
+    return [*stack_names(), EVERYTHING]
+
+
 def configuration(stack: str, repository: Path = REPOSITORY) -> dict[str, str]:
     """The configuration of a stack's own file as the engine takes it; an encrypted value becomes a synthetic one."""
-    values: dict[str, Any] = yaml.safe_load((repository / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
-    return {key: _text(value) for key, value in values.items()}
+    path = repository / f"Pulumi.{_file_of(stack)}.yaml"
+    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["config"]
+    if stack == EVERYTHING:
+        values |= {f"{PROJECT}:{key}": value for key, value in CHANGES.items()}
+    return {key: _text(value) for key, value in values.items() if value is not None}
 
 
 def record(stack: str, config: dict[str, str] | None = None) -> RecordedStack:
@@ -75,9 +84,13 @@ def record(stack: str, config: dict[str, str] | None = None) -> RecordedStack:
         lookups.append((token, arguments))
         return cloud.answer(token, arguments)
 
-    deployment = deploy(REPOSITORY / "__main__.py", stack, values, cloud.create, invoke)
+    deployment = deploy(REPOSITORY / "__main__.py", _file_of(stack), values, cloud.create, invoke)
     distinct = {json.dumps(lookup, sort_keys=True): lookup for lookup in lookups}
     return RecordedStack(stack, deployment, [distinct[key] for key in sorted(distinct)])
+
+
+def _file_of(stack: str) -> str:
+    return BASE if stack == EVERYTHING else stack
 
 
 def _text(value: Any) -> str:

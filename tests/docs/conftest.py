@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from etl_local.rendering.everything import EVERYTHING
 from etl_local.rendering.recorded_stack import RecordedStack, record, stack_names
 from etl_local.rendering.stack_document import Document, stack_document
 
@@ -15,4 +16,4 @@ def stacks() -> dict[str, RecordedStack]:
 
 @pytest.fixture(scope="session")
 def documents(stacks: dict[str, RecordedStack]) -> dict[str, Document]:
-    return {name: stack_document(stack) for name, stack in stacks.items()}
+    return {name: stack_document(stack) for name, stack in {**stacks, EVERYTHING: record(EVERYTHING)}.items()}

@@ -13,7 +13,13 @@ import pytest
 import yaml
 
 from etl_local.rendering.__main__ import RENDERED, RevisionError, committed, main
-from etl_local.rendering.recorded_stack import REPOSITORY, SYNTHETIC_SECRET, configuration, stack_names
+from etl_local.rendering.recorded_stack import (
+    REPOSITORY,
+    SYNTHETIC_SECRET,
+    configuration,
+    rendered_names,
+    stack_names,
+)
 from etl_local.rendering.stack_document import SECRET, Document, stack_text
 
 COMMAND = "make preview-offline"
@@ -31,11 +37,11 @@ def strings(value: Any) -> list[str]:
 
 
 def test_each_stack_of_the_project_is_rendered(documents: dict[str, Document]) -> None:
-    assert stack_names() == ["dev", "prod", "sbx"]
-    assert sorted(path.stem for path in RENDERED.glob("*.yaml")) == stack_names() == sorted(documents)
+    assert rendered_names() == ["dev", "prod", "sbx", "everything"]
+    assert sorted(path.stem for path in RENDERED.glob("*.yaml")) == sorted(rendered_names()) == sorted(documents)
 
 
-@pytest.mark.parametrize("stack", stack_names())
+@pytest.mark.parametrize("stack", rendered_names())
 def test_the_rendering_is_what_the_program_registers(stack: str, documents: dict[str, Document]) -> None:
     path = RENDERED / f"{stack}.yaml"
     assert path.read_text(encoding="utf-8") == stack_text(documents[stack]), f"{path} is stale: run `{COMMAND}`"
@@ -104,7 +110,7 @@ def test_the_command_says_which_stacks_there_are(capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as ended:
         main(["nowhere"])
     assert ended.value.code == 2
-    assert "no such stack: nowhere (there are dev, prod, sbx)" in capsys.readouterr().err
+    assert "no such stack: nowhere (there are dev, prod, sbx, everything)" in capsys.readouterr().err
 
 
 @pytest.fixture

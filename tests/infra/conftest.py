@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from etl_local.rendering.everything import BASE, CHANGES
 from tests.infra.engine import Deployment, deploy, stack_config
 
 Deploy = Callable[..., Deployment]
@@ -60,35 +61,13 @@ def prod(run: Deploy) -> Deployment:
     return run("prod")
 
 
-ACCOUNT = "473251818902"
-WHOLE = {
-    "environment": "prod",
-    "allowProtectedLoad": "prod",
-    "protectedAccountIds": [ACCOUNT],
-    "protectedLoadTarget": f"{ACCOUNT}/postgres-etl-target-prod.example.com/marketplace",
-    "loadBuckets": {"prod": {"bucket": f"postgres-etl-load-prod-{ACCOUNT}", "owner": ACCOUNT}},
-    "ecsExecEnabled": False,
-    "logRetentionDays": None,
-    "accessLogBucket": "access-logs",
-    "organisationId": "o-a1b2c3d4e5",
-    "s3VpcEndpointIds": ["vpce-0a000000000000000"],
-    "sourceInstanceIdentifier": None,
-    "sourceCreate": True,
-    "targetInstanceIdentifier": None,
-    "targetCreate": True,
-    "targetAuthentication": "secret",
-    "nightlySchedule": "cron(0 2 * * ? *)",
-    "nightlyLoadEnvironment": "prod",
-}
-
-
 @pytest.fixture(scope="session")
 def whole(run: Deploy) -> Deployment:
     """Everything that the program can register, in one protected environment; service accounts by IRSA, no shell."""
-    return run("dev", **WHOLE)
+    return run(BASE, **CHANGES)
 
 
 @pytest.fixture(scope="session")
 def opened(run: Deploy) -> Deployment:
     """The same with a shell in the tasks, and service accounts by Pod Identity."""
-    return run("dev", **{**WHOLE, "ecsExecEnabled": True, "eksOidcProviderArn": None, "eksClusterName": "platform"})
+    return run(BASE, **{**CHANGES, "ecsExecEnabled": True, "eksOidcProviderArn": None, "eksClusterName": "platform"})

@@ -9,7 +9,7 @@ import pytest
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import resource_pb2
 
-from tests.infra.conftest import WHOLE
+from etl_local.rendering.everything import CHANGES
 from tests.infra.engine import SALT, Deployment, stack_config
 from tests.infra.language_host import Heard, plain, run_program
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.end_to_end
 @pytest.fixture(scope="module")
 def config(rules: Path) -> dict[str, Any]:
     """The configuration of the stack that has all there is."""
-    given = {**stack_config("dev"), "scrubDirectory": str(rules), **WHOLE}
+    given = {**stack_config("dev"), "scrubDirectory": str(rules), **CHANGES}
     return {key: value for key, value in given.items() if value is not None}
 
 

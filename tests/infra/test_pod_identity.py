@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.infra.conftest import ACCOUNT
 from tests.infra.engine import Deployment
+
+ACCOUNT = "473251818902"
 
 
 @pytest.mark.parametrize("name", ["transform", "dispatcher"])

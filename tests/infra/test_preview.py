@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.infra.conftest import WHOLE, Deploy
+from etl_local.rendering.everything import CHANGES
+from tests.infra.conftest import Deploy
 from tests.infra.engine import Deployment
 
 
@@ -16,5 +17,5 @@ def test_a_preview_registers_what_an_update_registers(stack: str, run: Deploy, r
 
 
 def test_a_preview_of_all_there_is_registers_all_there_is(run: Deploy, whole: Deployment) -> None:
-    previewed = run("dev", preview=True, **WHOLE)
+    previewed = run("dev", preview=True, **CHANGES)
     assert {(r.type, r.name) for r in previewed.resources} == {(r.type, r.name) for r in whole.resources}
