@@ -164,7 +164,7 @@ EXEMPTIONS: Final = (
         row="Database",
         setting="query logging",
         reason="The text of a query may hold personal data.",
-        rules=("CKV2_AWS_30", "RDS.36"),
+        rules=("RDS.36",),
         resources="*-instance",
     ),
     Exemption(
