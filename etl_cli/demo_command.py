@@ -67,8 +67,8 @@ def demo(
     )
     status = ExitStatus.DONE
     with ended_well(as_json=as_json), terminated_as_interrupted():
-        own = demonstration.check()
-        with demonstration.world(narrator, own) as world:
+        checked = demonstration.check()
+        with demonstration.world(narrator, checked) as world:
             report = demonstration.run(world, clock, as_json=as_json)
             status = report.pipeline.exit_status
             if status is ExitStatus.DONE:
