@@ -50,7 +50,11 @@ def run(
     ] = None,
     as_json: options.AsJson = False,
     detach_on_interrupt: Annotated[
-        bool, typer.Option("--detach-on-interrupt", help="Let Ctrl-C leave running what runs, rather than stop it.")
+        bool,
+        typer.Option(
+            "--detach-on-interrupt",
+            help="Let Ctrl-C leave an extract or a load running, rather than stop it. A transform goes on either way.",
+        ),
     ] = False,
     outputs: options.Outputs = None,
     extract_outputs: options.ExtractOutputs = None,

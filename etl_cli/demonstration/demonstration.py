@@ -153,6 +153,7 @@ class Demonstration:
             deployment=Deployment.read(outputs, outputs),
             timeout_minutes=self.timeout_minutes,
             pace=_PACE,
+            is_ephemeral=True,
         )
         return run_and_report(request, clock, as_json=as_json)
 

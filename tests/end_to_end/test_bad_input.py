@@ -146,7 +146,10 @@ def test_what_the_transform_finds_reaches_the_person(
     assert failed[0].endswith(told)
 
 
-def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, temporary: Path, shop: Shop) -> None:
+@pytest.mark.parametrize("stage", ["extract", "transform"])
+def test_an_interrupted_demo_leaves_nothing_behind_and_says_of_nothing_that_it_goes_on(
+    tmp_path: Path, temporary: Path, shop: Shop, stage: str
+) -> None:
     demo = subprocess.Popen(
         [sys.executable, "-m", "etl_cli", "demo", "--source", shop.url, "--scrub", str(_scrub(tmp_path))],
         cwd=ROOT,
@@ -157,13 +160,16 @@ def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, temporary: Pa
     )
     assert demo.stdout is not None
     for line in demo.stdout:
-        if "extract    started" in line:
+        if f"{stage:<9}  started" in line:
             break
     children = psutil.Process(demo.pid).children(recursive=True)
     assert children
     demo.send_signal(signal.SIGINT)
-    _, errors = demo.communicate(timeout=60)
+    told, errors = demo.communicate(timeout=60)
     assert demo.returncode == 4
+    assert f"{stage:<9}  aborted" in told
+    assert "interrupted" in told
+    assert "goes on" not in told
     assert "Traceback" not in errors, errors[-3000:]
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and any(child.is_running() for child in children):
