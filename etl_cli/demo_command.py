@@ -18,7 +18,7 @@ _SCRUB_DIRECTORY = Path(__file__).resolve().parents[1] / "scrub"
 
 
 def demo(
-    scale: Annotated[float, typer.Option(help="Size of the sample database; 1 is about 70 MB.", min=0.01)] = 1.0,
+    scale: Annotated[float, typer.Option(help="Size of the sample database; 1 is about 80 MB.", min=0.01)] = 1.0,
     source: Annotated[
         str | None,
         typer.Option(
@@ -53,6 +53,9 @@ def demo(
     - Look around in it: `postgres-etl demo --keep`
 
     - With your own data and rules: `postgres-etl demo --source postgresql://me@localhost/shop --scrub rules/`
+
+    **Exit status** — 0 done, and source and target differ as they should; 1 a stage failed, or the comparison found a
+    fault; 2 refused (nothing was started); 3 took too long; 4 interrupted or aborted; 75 nobody knows how it ended.
     """
     # moto, Pulumi and the AWS SDK take seconds to load, which --help and completion need not wait for.
     from etl_cli.demonstration.demonstration import Demonstration  # noqa: PLC0415

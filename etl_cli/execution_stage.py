@@ -19,7 +19,6 @@ from etl_cli.sight import Sight
 from etl_cli.state_machine import Execution, StateMachine
 from etl_cli.task_log import TaskLog
 
-
 _STOPPING_SECONDS = 5
 """How long to look whether an execution has stopped: what ends this command by SIGTERM may soon send SIGKILL."""
 

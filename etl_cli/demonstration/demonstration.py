@@ -37,11 +37,9 @@ from etl_local.comparison import compare
 from etl_local.databases import SourceError
 from etl_local.engine import DeploymentError
 from etl_local.postgres_installation import PostgresInstallation, PostgresMissingError
-from etl_local.sample.marketplace import generate
+from etl_local.sample.marketplace import SAMPLE_BYTES, generate
 from etl_local.standin import StandIn
 
-SAMPLE_BYTES = 70_000_000
-"""Size of the sample at scale 1."""
 _COPIES = 6
 """Copies of a database that a demonstration has on disk at once, at most: source, target, scratch, dumps, their WAL."""
 _BASE_BYTES = 500_000_000
@@ -54,7 +52,7 @@ class Demonstration:
     """What to demonstrate.
 
     Attributes:
-        scale: size of the sample; 1 is 70 MB.
+        scale: size of the sample; 1 is about 80 MB.
         source: a connection string of the user's own database; None for the sample.
         scrub_directory: the rules.
         postgres: directory of the Postgres programs; None for those of the wheel.

@@ -79,7 +79,7 @@ def test_a_disk_that_is_too_small_is_refused(rules: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("etl_cli.demonstration.demonstration.shutil.disk_usage", lambda _: Usage())
     monkeypatch.setattr("etl_cli.demonstration.demonstration.tempfile.gettempdir", lambda: "/small")
     assert refused("--scrub", rules, "--scale", "2") == (
-        "no space: /small has 100 MB free, and this wants 1.34 GB: "
+        "no space: /small has 100 MB free, and this wants 1.46 GB: "
         "set TMPDIR to a directory on a larger disk, or ask for a smaller --scale"
     )
 
