@@ -9,6 +9,7 @@ from etl_runtime import contract
 
 from etl_infra import naming
 from etl_infra.aws_limits import FARGATE_MEMORY_MIB, LOG_RETENTION_DAYS
+from etl_infra.documents import scrub_rules
 from etl_infra.stack_file import PROJECT_DIRECTORY, SettingsError, StackFile
 from etl_infra.stack_settings import (
     AccessSettings,
@@ -248,7 +249,10 @@ def _rules_digest(file: StackFile) -> str:
     if not (directory / contract.RULES_FILE).is_file():
         file.refuse("scrubDirectory", f"must be a directory that holds {contract.RULES_FILE}, got {str(directory)!r}")
         return ""
-    return contract.rules_digest(directory)
+    faults = scrub_rules.faults(directory)
+    for fault in faults:
+        file.refuse("scrubDirectory", f"cannot be used: {fault}")
+    return "" if faults else contract.rules_digest(directory)
 
 
 def _refuse_protected(file: StackFile, key: str, environment: str, account_id: str) -> None:

@@ -38,6 +38,7 @@ from etl_local.databases import SourceError
 from etl_local.engine import DeploymentError
 from etl_local.postgres_installation import PostgresInstallation, PostgresMissingError
 from etl_local.sample.marketplace import SAMPLE_BYTES, generate
+from etl_local.stack_configuration import rules_faults
 from etl_local.standin import StandIn
 
 _COPIES = 6
@@ -77,6 +78,8 @@ class Demonstration:
             rules = read_rules(self.scrub_directory)
         except (Fault, OSError) as error:
             raise RefusedError(f"{self.scrub_directory}: {error}") from None
+        if faults := rules_faults(self.scrub_directory):
+            raise RefusedError(f"{self.scrub_directory}: {'; '.join(faults)}")
         source = reach(self.source) if self.source is not None else None
         size = source.database_bytes if source else self.scale * SAMPLE_BYTES
         directory = Path(tempfile.gettempdir())

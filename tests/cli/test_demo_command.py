@@ -61,6 +61,21 @@ def test_a_directory_without_rules_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("10_latin.sql", b"SELECT 1;\n-- caf\xe9\n", "10_latin.sql:2: not UTF-8 text"),
+        ("10 people.sql", b"", "'10 people.sql' must be named by letters, digits, '-', '_' and '.' alone"),
+        ("10_huge.sql", b"-" * (1 << 20), "the files hold 1,048,620 bytes, and a ConfigMap takes 1,048,576"),
+    ],
+)
+def test_a_script_that_the_stack_cannot_carry_is_refused_by_its_name(
+    rules: Path, name: str, content: bytes, told: str
+) -> None:
+    (rules / name).write_bytes(content)
+    assert refused("--scrub", rules) == f"{rules}: {told}"
+
+
 def test_a_source_that_cannot_be_reached_is_refused(rules: Path) -> None:
     said = refused("--scrub", rules, "--source", "postgresql://me:synthetic-secret@127.0.0.1:1/shop")
     assert said.startswith("the source cannot be reached: ")
