@@ -18,6 +18,7 @@ from etl_local.deployment import Order
 from etl_local.ecs_bridge import bridged
 from etl_local.kubelet import Kubelet
 from etl_local.kubernetes_api import KubernetesApi
+from etl_local.sdk_error_bridge import named_errors
 from etl_local.stack_configuration import REGION
 from etl_local.tasks import LocalTasks, TaskSurroundings
 
@@ -47,6 +48,7 @@ class Services:
             opened.enter_context(self._cloud)
             self._on_event("cloud_started", url=self._cloud.url)
             opened.enter_context(judged_policies())
+            opened.enter_context(named_errors())
             self._kubernetes = opened.enter_context(KubernetesApi(rbac=True))
             self._kubernetes.kubeconfig(self._kubeconfig)
             self._on_event("kubernetes_started", url=self._kubernetes.url)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 
 import psycopg
 import pytest
@@ -140,6 +142,20 @@ def test_a_dump_that_does_not_exist_is_not_loaded(outcome: Outcome) -> None:
     assert done.returncode != 0
     assert "nobody-made-this" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_load_machine_itself_names_a_dump_that_does_not_exist(outcome: Outcome) -> None:
+    machine = outcome.standin.outputs["load_state_machine_arn"]
+    client = outcome.client("stepfunctions")
+    document = json.dumps({"LOAD_FILENAME": "dev/nobody-made-this/etl-dump"})
+    execution = client.start_execution(stateMachineArn=machine, name="of-nothing", input=document)["executionArn"]
+    while (ended := client.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        time.sleep(0.1)
+    assert (ended["error"], ended["cause"]) == (
+        "Load.DumpMissing",
+        "There is no manifest at LOAD_FILENAME in the load bucket, or this machine may not read it: "
+        "name a dump that was cleaned and has not expired.",
+    )
 
 
 def test_an_unknown_load_environment_is_refused_before_anything_starts(outcome: Outcome) -> None:
