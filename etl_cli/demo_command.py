@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from etl_cli import options
+from etl_cli import invocation, options
 from etl_cli.clock import Clock
 from etl_cli.ending import ExitStatus, ended_well, terminated_as_interrupted
 from etl_cli.views.json_lines import write_line
@@ -86,5 +86,6 @@ def demo(
             if keep and status is not ExitStatus.ABORTED:
                 hold(world, report.pipeline.execution_name, console, as_json=as_json)
             elif status is ExitStatus.DONE and not as_json:
-                console.print("\n`postgres-etl demo --keep` holds all of it up, to look around in.", style="dim")
+                again = invocation.again_with("--keep")
+                console.print(f"\nTo look around in it, held up: {again}", style="dim", markup=False, soft_wrap=True)
     raise typer.Exit(status)

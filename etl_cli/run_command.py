@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from etl_cli import options
+from etl_cli import invocation, options
 from etl_cli.clock import Clock, Pace
 from etl_cli.ending import RefusedError, ended_well, terminated_as_interrupted
 from etl_cli.events import Stage
@@ -111,5 +111,5 @@ def run(
         if as_json:
             typer.echo(json.dumps(ended.document(), ensure_ascii=False))
         elif ended.pipeline.exit_status:
-            typer.echo(f"look closer with `postgres-etl status {request.execution_name}`")
+            typer.echo(f"look closer with `{invocation.command()} status {request.execution_name}`")
     raise typer.Exit(ended.pipeline.exit_status)

@@ -145,11 +145,33 @@ def short_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory.rmdir()
 
 
+def in_another_shell(commands: list[str]) -> str:
+    """What the hinted commands print in a shell that knows nothing of this project."""
+    program = "\n".join(["set -e", *commands]).replace(
+        'psql "$TARGET"', 'psql "$TARGET" -c "SELECT current_database()"'
+    )
+    places = [place for place in os.get_exec_path() if not (Path(place) / "postgres-etl").exists()]
+    bare = {"PATH": os.pathsep.join(places), "HOME": "/"}
+    done = subprocess.run(["/bin/sh", "-c", program], env=bare, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.end_to_end
 def test_the_whole_pipeline_runs_and_nothing_is_left_behind(short_directory: Path) -> None:
-    running = Running(short_directory)
-    documents = list(running.documents())
+    running = Running(short_directory, "--keep")
+    documents: list[dict[str, Any]] = []
+    for document in running.documents():
+        if document["event"] == "held":
+            try:
+                looked = in_another_shell(document["commands"])
+            finally:
+                running.process.send_signal(signal.SIGINT)
+        else:
+            documents.append(document)
     assert running.end() == (0, "")
+    assert "marketplace" in looked
+    assert "  load       succeeded in " in looked
     assert [d["what"] for d in documents if d["event"] == "prepared"] == ["stand-in", "sample", "comparison"]
     found = documents[-1]
     assert found["event"] == "demonstration"
