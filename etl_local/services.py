@@ -10,7 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from etl_runtime import contract
+
 from etl_local.bucket_policy_bridge import judged_policies
+from etl_local.clients import HOST
 from etl_local.cloud import Cloud
 from etl_local.databases import Database
 from etl_local.deployer import Deployer
@@ -107,7 +110,8 @@ class Services:
         kubelet = Kubelet(
             self._kubernetes,
             directory,
-            {**self._program_environment(), "HOME": str(directory)},
+            # pods share the loopback interface of this machine, and are nobody else's to see
+            {**self._program_environment(), "HOME": str(directory), contract.Env.METRICS_ADDRESS: HOST},
             on_log=lambda pod, line: self._on_event("pod_log", pod=pod, line=line),
         )
         self._opened.enter_context(kubelet)
