@@ -168,7 +168,7 @@ def _otherwise(findings: Findings) -> Text:
     equal = [kind for kind in findings.comparison.objects if kind.equal and kind.target_count]
     lines = [f"rows left out: {', '.join(fewer)}"] if fewer else []
     lines += [f"changed by a script, or computed from what was: {', '.join(followed)}"] if followed else []
-    dropped = [count_text(count, kind) for kind, count in findings.dropped.items() if count]
+    dropped = [count_text(count, kind) for kind, count in findings.dropped.items()]
     lines += [f"dropped by the rules: {', '.join(dropped)}"] if dropped else []
     same = f"equal are {', '.join(count_text(kind.target_count, kind.kind) for kind in equal)}" if equal else ""
     lines.append("; ".join(filter(None, ("" if findings.faults else "nothing else", same))))

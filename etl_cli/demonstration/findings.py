@@ -74,8 +74,9 @@ class Findings:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Kind of object → how many of it the rules kept out of the target; none for a kind that they keep."""
-        return {kind.kind: len(kind.missing) for kind in self.comparison.objects if self._is_dropped(kind)}
+        """Kind of object → how many of it the rules kept out of the target."""
+        counts = {kind.kind: len(self._dropped_of(kind)) for kind in self.comparison.objects}
+        return {kind: count for kind, count in counts.items() if count}
 
     @property
     def faults(self) -> list[str]:
@@ -87,12 +88,11 @@ class Findings:
         faults += [f"{name} is missing in the target" for name in comparison.missing_tables]
         faults += [f"{name} is in the target and not in the source" for name in comparison.unexpected_tables]
         for kind in comparison.objects:
-            if self._is_dropped(kind):
-                if kind.target_count:
-                    faults.append(f"{count_text(kind.target_count, kind.kind)} in the target, which the rules drop")
-                continue
+            dropped = self._dropped_of(kind)
+            if kind.target_count and self._drops(kind.kind):
+                faults.append(f"{count_text(kind.target_count, kind.kind)} in the target, which the rules drop")
             for what, names in (
-                ("missing in the target", kind.missing),
+                ("missing in the target", (name for name in kind.missing if name not in dropped)),
                 ("in the target and not in the source", kind.unexpected),
                 ("another in the target", kind.different),
             ):
@@ -102,10 +102,18 @@ class Findings:
         faults += [f"{c['table']}.{c['column']} still holds originals" for c in self.proved if c.get("survivors")]
         return faults
 
-    def _is_dropped(self, kind: ObjectComparison) -> bool:
+    def _drops(self, kind: str) -> bool:
         return any(
-            kind.kind == name and self.rules.place(place).decision == "drop" for place, name in KINDS_OF_PLACES.items()
+            kind == name and self.rules.place(place).decision == "drop" for place, name in KINDS_OF_PLACES.items()
         )
+
+    def _dropped_of(self, kind: ObjectComparison) -> frozenset[str]:
+        """Names of what the rules kept out of the target; a comment goes with the large object that it is about."""
+        if self._drops(kind.kind):
+            return frozenset(kind.missing)
+        if kind.kind == "comment" and self._drops("large object"):
+            return frozenset(name for name in kind.missing if name.startswith("on large object "))
+        return frozenset()
 
     def _is_untouched(self, table: TableComparison) -> bool:
         return self.plan.get(table.table, "untouched") == "untouched"

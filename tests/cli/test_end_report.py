@@ -158,7 +158,7 @@ def test_what_must_not_be_is_a_fault(findings: Findings) -> None:
 def dropping(findings: Findings) -> Findings:
     """Findings of a run by rules that drop all that rules may drop."""
     places = {place: PlaceRule("drop", 1) for place in DROPPABLE_PLACES}
-    comment = ObjectComparison("comment", 3, 0, ("public.orders", "public.users", "public.users.email"), (), ())
+    comment = ObjectComparison("comment", 3, 0, ("on table public.a", "on table public.b", "on type public.c"), (), ())
     large_object = ObjectComparison("large object", 2, 0, ("16401", "16402"), (), ())
     comparison = replace(findings.comparison, objects=(_equal("index", 4), comment, large_object))
     return replace(findings, rules=Rules("columns.yaml", (), places), comparison=comparison)
@@ -174,9 +174,17 @@ def test_what_the_rules_drop_is_no_fault_and_is_counted(dropping: Findings) -> N
 
 
 def test_what_the_rules_drop_and_the_target_has_all_the_same_is_a_fault(dropping: Findings) -> None:
-    kept = ObjectComparison("comment", 3, 1, ("public.orders", "public.users"), (), ())
+    kept = ObjectComparison("comment", 3, 1, ("on table public.a", "on table public.b"), (), ())
     broken = replace(dropping, comparison=replace(dropping.comparison, objects=(kept,)))
     assert broken.faults == ["1 comment in the target, which the rules drop"]
+
+
+def test_a_comment_that_goes_with_a_dropped_large_object_is_no_fault(dropping: Findings) -> None:
+    rules = Rules("columns.yaml", (), {"large_objects": PlaceRule("drop", 1)})
+    comment = ObjectComparison("comment", 3, 1, ("on large object 16401", "on table public.users"), (), ())
+    found = replace(dropping, rules=rules, comparison=replace(dropping.comparison, objects=(comment,)))
+    assert found.faults == ["comment on table public.users is missing in the target"]
+    assert found.dropped == {"comment": 1}
 
 
 def test_what_the_rules_keep_and_the_target_lacks_is_a_fault(dropping: Findings) -> None:
