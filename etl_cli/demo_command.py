@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from etl_cli import options
+from etl_cli import invocation, options
 from etl_cli.clock import Clock
 from etl_cli.ending import ExitStatus, ended_well, terminated_as_interrupted
 from etl_cli.views.json_lines import write_line
@@ -18,7 +18,7 @@ _SCRUB_DIRECTORY = Path(__file__).resolve().parents[1] / "scrub"
 
 
 def demo(
-    scale: Annotated[float, typer.Option(help="Size of the sample database; 1 is about 70 MB.", min=0.01)] = 1.0,
+    scale: Annotated[float, typer.Option(help="Size of the sample database; 1 is about 80 MB.", min=0.01)] = 1.0,
     source: Annotated[
         str | None,
         typer.Option(
@@ -53,6 +53,9 @@ def demo(
     - Look around in it: `postgres-etl demo --keep`
 
     - With your own data and rules: `postgres-etl demo --source postgresql://me@localhost/shop --scrub rules/`
+
+    **Exit status** — 0 done, and source and target differ as they should; 1 a stage failed, or the comparison found a
+    fault; 2 refused (nothing was started); 3 took too long; 4 interrupted or aborted; 75 nobody knows how it ended.
     """
     # moto, Pulumi and the AWS SDK take seconds to load, which --help and completion need not wait for.
     from etl_cli.demonstration.demonstration import Demonstration  # noqa: PLC0415
@@ -67,8 +70,8 @@ def demo(
     )
     status = ExitStatus.DONE
     with ended_well(as_json=as_json), terminated_as_interrupted():
-        own = demonstration.check()
-        with demonstration.world(narrator, own) as world:
+        checked = demonstration.check()
+        with demonstration.world(narrator, checked) as world:
             report = demonstration.run(world, clock, as_json=as_json)
             status = report.pipeline.exit_status
             if status is ExitStatus.DONE:
@@ -83,5 +86,6 @@ def demo(
             if keep and status is not ExitStatus.ABORTED:
                 hold(world, report.pipeline.execution_name, console, as_json=as_json)
             elif status is ExitStatus.DONE and not as_json:
-                console.print("\n`postgres-etl demo --keep` holds all of it up, to look around in.", style="dim")
+                again = invocation.again_with("--keep")
+                console.print(f"\nTo look around in it, held up: {again}", style="dim", markup=False, soft_wrap=True)
     raise typer.Exit(status)

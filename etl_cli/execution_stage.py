@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from etl_runtime.contract import DumpPrefix
@@ -17,6 +18,9 @@ from etl_cli.quantities import moment_text
 from etl_cli.sight import Sight
 from etl_cli.state_machine import Execution, StateMachine
 from etl_cli.task_log import TaskLog
+
+_STOPPING_SECONDS = 5
+"""How long to look whether an execution has stopped: what ends this command by SIGTERM may soon send SIGKILL."""
 
 
 def _finding(execution: Execution) -> str:
@@ -38,6 +42,7 @@ class ExecutionStage:
         open_log: makes the log of the task from the execution; returns None where there is no log to read.
         clock: the time.
         pace: how often to look, and how long to be patient.
+        is_ephemeral: whether what is deployed is taken down with the run, so that nothing goes on after it.
     """
 
     stage: Stage
@@ -48,6 +53,7 @@ class ExecutionStage:
     open_log: Callable[[Execution], TaskLog | None]
     clock: Clock
     pace: Pace
+    is_ephemeral: bool = False
     _sight: Sight = field(init=False)
     _look: Every = field(init=False)
     _log: TaskLog | None = field(default=None, init=False)
@@ -114,15 +120,38 @@ class ExecutionStage:
         else:
             try:
                 was_there = self.machine.stop(name)
-                error = (
-                    f"interrupted; execution {name} was stopped" if was_there else "interrupted before it was started"
-                )
+                error = f"interrupted; {self._fate()}" if was_there else "interrupted before it was started"
             except AWS_ERRORS as fault:
                 error = f"interrupted, and execution {name} could NOT be stopped ({error_code(fault)}): it may go on"
         return [Ended(at=self.clock.now(), stage=self.stage, state=State.ABORTED, error=error)]
 
+    def _fate(self) -> str:
+        """What became of an execution that was told to stop: one that had ended before stays as it is."""
+        name, execution = self.prefix.execution_name, None
+        until = self.clock.monotonic() + (0 if self.is_ephemeral else min(self.pace.settle, _STOPPING_SECONDS))
+        with suppress(*AWS_ERRORS):
+            execution = self.machine.find(name)
+            while (execution is None or execution.state is State.RUNNING) and self.clock.monotonic() < until:
+                self.clock.sleep(self.pace.progress)
+                execution = self.machine.find(name)
+        match execution.state if execution else State.UNKNOWN:
+            case State.ABORTED:
+                return f"execution {name} was stopped"
+            case State.SUCCEEDED if self.is_ephemeral:
+                return f"execution {name} had succeeded already"
+            case State.SUCCEEDED if self.stage is Stage.EXTRACT:
+                return f"execution {name} had succeeded already: its dump will be transformed, and nothing loads it"
+            case State.SUCCEEDED:
+                return f"execution {name} had succeeded already: the target is replaced"
+            case State.FAILED | State.TIMED_OUT as state:
+                return f"execution {name} had {'failed' if state is State.FAILED else 'timed out'} already"
+            case _:
+                return f"execution {name} was told to stop"
+
     def timed_out(self) -> str:
         """What to say when waiting has become too long."""
+        if self.is_ephemeral:
+            return f"execution {self.prefix.execution_name} takes too long"
         return f"execution {self.prefix.execution_name} goes on: the same command watches it again"
 
     def _read_log(self) -> list[Event]:

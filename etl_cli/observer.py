@@ -10,7 +10,7 @@ from etl_runtime.contract import DUMP_FILENAME, ContractError, DumpPrefix, Env, 
 
 from etl_cli.aws import AWS_ERRORS, Account, error_code
 from etl_cli.dumps import Dumps
-from etl_cli.ending import CommandError
+from etl_cli.ending import CommandError, RefusedError
 from etl_cli.events import Stage
 from etl_cli.queues import depth
 from etl_cli.stack_outputs import Deployment, StackOutputs
@@ -19,6 +19,8 @@ from etl_cli.state_machine import StateMachine
 from etl_cli.transform_jobs import KUBERNETES_ERRORS, TransformJob, TransformJobs, kubernetes_error
 
 _T = TypeVar("_T")
+_LOOKED_THROUGH = 100
+"""Executions of a machine that are looked through for those of one environment: each takes a call."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Observer:
     open_jobs: Callable[[str], TransformJobs]
     _accounts: dict[Stage, Account] = field(default_factory=dict[Stage, Account], init=False)
     _standing: Standing = field(default_factory=Standing, init=False)
+    _is_cut: bool = field(default=False, init=False)
 
     def look(self, wanted: str | None, environment: str | None, most: int) -> Standing:
         """See how things stand.
@@ -44,18 +47,37 @@ class Observer:
             wanted: one run by its name; None for the latest ones.
             environment: only runs for this environment; None for all.
             most: how many runs.
+
+        Raises:
+            RefusedError: there is no such run, or it is for another environment.
         """
         runs: dict[str, RunStanding] = {}
         for stage in (Stage.EXTRACT, Stage.LOAD):
-            self._executions(runs, stage, wanted, most)
+            self._executions(runs, stage, wanted, environment, most)
         self._jobs(runs, wanted)
         latest = sorted(runs.values(), key=lambda run: max(work.started_at for work in run.work.values()), reverse=True)
         chosen = [run for run in latest if environment in (None, run.environment)][:most]
+        if not chosen:
+            self._standing.absence = self._absence(runs, wanted, environment)
         for run in chosen:
             self._dumps(run)
         self._standing.runs = chosen
         self._queues()
         return self._standing
+
+    def _absence(self, runs: Mapping[str, RunStanding], wanted: str | None, environment: str | None) -> str:
+        """Why there is no run to show, as far as all could be seen."""
+        if self._standing.unseen:
+            return "no run can be seen"
+        if wanted and wanted in runs:
+            raise RefusedError(f"run {wanted!a} loads into {runs[wanted].environment!a}, not into {environment!a}")
+        if wanted:
+            raise RefusedError(f"there is no run {wanted!a}")
+        if environment is None:
+            return "nothing has run yet"
+        if self._is_cut:
+            return f"none of the latest {_LOOKED_THROUGH} runs loads into {environment!a}"
+        return f"no run loads into {environment!a}"
 
     def _try(self, what: str, look: Callable[[], _T]) -> _T | None:
         try:
@@ -76,14 +98,15 @@ class Observer:
     def _outputs(self, stage: Stage) -> StackOutputs | None:
         return self.deployment.load if stage is Stage.LOAD else self.deployment.extract
 
-    def _executions(self, runs: dict[str, RunStanding], stage: Stage, wanted: str | None, most: int) -> None:
+    def _executions(
+        self, runs: dict[str, RunStanding], stage: Stage, wanted: str | None, environment: str | None, most: int
+    ) -> None:
         outputs = self._outputs(stage)
         arn = outputs and outputs.optional_text(f"{stage}_state_machine_arn")
         if not arn:
             return
         machine = StateMachine(self._account(stage), arn)
-        names = [wanted] if wanted else self._try(f"executions of the {stage}", lambda: machine.latest(most)) or []
-        for name in names:
+        for name in [wanted] if wanted else self._names(machine, stage, environment, most):
             execution = self._try(f"the {stage} of {name}", lambda name=name: machine.find(name))
             if execution is None:
                 continue
@@ -92,6 +115,15 @@ class Observer:
             run.work[stage] = Work(
                 execution.state, execution.started_at, execution.ended_at, execution.reason, execution.arn
             )
+            if environment and sum(stage in r.work and r.environment == environment for r in runs.values()) == most:
+                return
+
+    def _names(self, machine: StateMachine, stage: Stage, environment: str | None, most: int) -> list[str]:
+        """The latest executions; for one environment many more, of which each must say by its input whether it is."""
+        count = _LOOKED_THROUGH if environment else most
+        names = self._try(f"executions of the {stage}", lambda: machine.latest(count)) or []
+        self._is_cut = self._is_cut or len(names) == count
+        return names
 
     def _jobs(self, runs: dict[str, RunStanding], wanted: str | None) -> None:
         namespace = self.deployment.extract and self.deployment.extract.optional_text("transform_namespace")

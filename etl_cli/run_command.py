@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from etl_cli import options
+from etl_cli import invocation, options
 from etl_cli.clock import Clock, Pace
 from etl_cli.ending import RefusedError, ended_well, terminated_as_interrupted
 from etl_cli.events import Stage
@@ -50,7 +50,11 @@ def run(
     ] = None,
     as_json: options.AsJson = False,
     detach_on_interrupt: Annotated[
-        bool, typer.Option("--detach-on-interrupt", help="Let Ctrl-C leave running what runs, rather than stop it.")
+        bool,
+        typer.Option(
+            "--detach-on-interrupt",
+            help="Let Ctrl-C leave an extract or a load running, rather than stop it. A transform goes on either way.",
+        ),
     ] = False,
     outputs: options.Outputs = None,
     extract_outputs: options.ExtractOutputs = None,
@@ -107,5 +111,5 @@ def run(
         if as_json:
             typer.echo(json.dumps(ended.document(), ensure_ascii=False))
         elif ended.pipeline.exit_status:
-            typer.echo(f"look closer with `postgres-etl status {request.execution_name}`")
+            typer.echo(f"look closer with `{invocation.command()} status {request.execution_name}`")
     raise typer.Exit(ended.pipeline.exit_status)

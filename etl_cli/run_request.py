@@ -48,6 +48,7 @@ class RunRequest:
         timeout_minutes: how long to wait for all of it.
         detach_on_interrupt: whether Ctrl-C leaves running what runs.
         pace: how often to look.
+        is_ephemeral: whether what is deployed is taken down with the run, so that nothing goes on after it.
     """
 
     environment: str
@@ -61,6 +62,7 @@ class RunRequest:
     timeout_minutes: float = 12 * 60
     detach_on_interrupt: bool = False
     pace: Pace = field(default_factory=Pace)
+    is_ephemeral: bool = False
 
     @property
     def prefix(self) -> DumpPrefix:
@@ -142,6 +144,7 @@ class RunRequest:
             open_log=self._log(machine.account, outputs, "extract_log_group", PG_DUMP_CONTAINER),
             clock=clock,
             pace=self.pace,
+            is_ephemeral=self.is_ephemeral,
         )
 
     def _transform(self, clock: Clock) -> Followed:
@@ -162,6 +165,7 @@ class RunRequest:
             undelivered=undelivered,
             clock=clock,
             pace=self.pace,
+            is_ephemeral=self.is_ephemeral,
         )
 
     def _load(self, clock: Clock) -> Followed:
@@ -175,6 +179,7 @@ class RunRequest:
             open_log=self._log(machine.account, outputs, "load_log_group", PG_RESTORE_CONTAINER),
             clock=clock,
             pace=self.pace,
+            is_ephemeral=self.is_ephemeral,
         )
 
     def _log(

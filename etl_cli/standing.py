@@ -74,12 +74,14 @@ class Standing:
 
     Attributes:
         runs: the latest first.
+        absence: where there are none: why, in a few words.
         queue: depth of the dump queue.
         dead_letters: depth of the dead-letter queue.
         unseen: what could not be looked at, one line each.
     """
 
     runs: list[RunStanding] = field(default_factory=list[RunStanding])
+    absence: str = ""
     queue: Depth | None = None
     dead_letters: Depth | None = None
     unseen: list[str] = field(default_factory=list[str])

@@ -136,7 +136,9 @@ class StateMachine:
         return found, False
 
     def stop(self, name: str) -> bool:
-        """End an execution, whose task Step Functions then stops; False where there is none of this name.
+        """Tell an execution to end, whose task Step Functions then stops; False where there is none of this name.
+
+        An execution that has ended stays as it ended: only `find` tells what became of it.
 
         Raises:
             botocore.exceptions.ClientError: AWS refused.

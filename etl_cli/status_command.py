@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from etl_cli import options
-from etl_cli.ending import RefusedError, ended_well
+from etl_cli.ending import ended_well
 from etl_cli.events import Stage
 from etl_cli.stack_outputs import Deployment
 
@@ -39,6 +39,9 @@ def status(
     - What ran lately: `postgres-etl status --outputs outputs.json`
 
     - One run: `postgres-etl status nightly-41`
+
+    **Exit status** — 0 shown, however the runs stand; 2 refused (there is no such run, or no such stack);
+    4 interrupted.
     """
     # boto3 and the Kubernetes client take a second to load, which --help and completion need not wait for.
     from etl_cli.observer import Observer, TransformJobs  # noqa: PLC0415
@@ -57,5 +60,3 @@ def status(
             console = Console(file=sys.stdout, highlight=False)
             for line in standing_lines(standing):
                 console.print(line, soft_wrap=True)
-        if execution_name and not standing.runs and not standing.unseen:
-            raise RefusedError(f"there is no run {execution_name!a}")

@@ -30,6 +30,7 @@ class TransformStage:
         undelivered: how many messages wait in the dead-letter queue; None where that may not be asked.
         clock: the time.
         pace: how often to look, and how long to be patient.
+        is_ephemeral: whether what is deployed is taken down with the run, the Job with it.
     """
 
     jobs: TransformJobs
@@ -39,6 +40,7 @@ class TransformStage:
     undelivered: Callable[[], int | None]
     clock: Clock
     pace: Pace
+    is_ephemeral: bool = False
     stage: Stage = field(default=Stage.TRANSFORM, init=False)
     _sight: Sight = field(init=False)
     _sight_of_dumps: Sight = field(init=False)
@@ -105,7 +107,9 @@ class TransformStage:
         """Stop watching. The Job is the dispatcher's and stays: a cleaned dump that nothing loads does no harm."""
         del detach
         error = "no longer watched; nothing is dispatched yet"
-        if self._job is not None:
+        if self.is_ephemeral:
+            error = "interrupted"
+        elif self._job is not None:
             error = (
                 f"no longer watched; Job {self._job.name} goes on, and nothing loads what it leaves "
                 f"(`kubectl -n {self.jobs.namespace} delete job {self._job.name}` ends it)"
@@ -114,6 +118,8 @@ class TransformStage:
 
     def timed_out(self) -> str:
         """What to say when waiting has become too long."""
+        if self.is_ephemeral:
+            return f"Job {self._job.name} takes too long" if self._job else "no Job has come for this dump"
         if self._job is None:
             return "no Job has come for this dump yet: the same command watches for it again"
         return f"Job {self._job.name} goes on: the same command watches it again"

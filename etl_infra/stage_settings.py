@@ -8,6 +8,7 @@ from typing import Any, cast
 from etl_runtime import contract
 
 from etl_infra.aws_limits import FARGATE_MEMORY_MIB
+from etl_infra.documents import scrub_rules
 from etl_infra.setting_forms import (
     ACCOUNT_ID,
     BUCKET_NAME,
@@ -185,7 +186,10 @@ def _rules_digest(file: StackFile) -> str:
     if not (directory / contract.RULES_FILE).is_file():
         file.refuse("scrubDirectory", f"must be a directory that holds {contract.RULES_FILE}, got {str(directory)!r}")
         return ""
-    return contract.rules_digest(directory)
+    faults = scrub_rules.faults(directory)
+    for fault in faults:
+        file.refuse("scrubDirectory", f"cannot be used: {fault}")
+    return "" if faults else contract.rules_digest(directory)
 
 
 def _refuse_protected(

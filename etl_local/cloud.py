@@ -24,6 +24,7 @@ from moto.stepfunctions.parser.backend.execution import Execution
 from werkzeug.serving import make_server
 
 from etl_local.clients import HOST, AwsClients, isolated
+from etl_local.log_file import LogFileHandler
 from etl_local.patching import replaced
 
 _only_one = threading.Lock()
@@ -158,7 +159,7 @@ def _logged(logger_name: str, level: int, log_file: Path | None) -> Iterator[Non
     """Keep a library from telling what is no fault, and let it tell of faults where it disturbs nobody."""
     logger = logging.getLogger(logger_name)
     before = logger.level, logger.propagate
-    handler = logging.FileHandler(log_file, delay=True) if log_file else None
+    handler = LogFileHandler(log_file, delay=True) if log_file else None
     logger.setLevel(level)
     if handler is not None:
         logger.addHandler(handler)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import threading
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Final, LiteralString
@@ -17,6 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from etl_local.child_process import ChildProcess
+from etl_local.log_file import LogFile
 
 HOST: Final = "127.0.0.1"
 SUPERUSER: Final = "postgres"
@@ -24,6 +26,7 @@ START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
 _ATTEMPTS: Final = 5  # a port that was free may be taken before the server has it
 
+_LINES_REMEMBERED: Final = 100
 _READY: Final = "database system is ready to accept connections"
 # Nothing here outlives the stand-in, so nothing is written twice or waited for.
 _SETTINGS: Final = {
@@ -116,6 +119,7 @@ class PostgresCluster:
         self.port = 0
         self._data = directory / name
         self._log = directory / f"{name}.log"
+        self._said: deque[str] = deque(maxlen=_LINES_REMEMBERED)
         self._launchers = launchers
         self._template = template
         self._server: ChildProcess | None = None
@@ -197,11 +201,13 @@ class PostgresCluster:
         argv = ["postgres", "-D", str(self._data)]
         for name, value in {**_SETTINGS, "port": str(self.port)}.items():
             argv += ["-c", f"{name}={value}"]
-        log = self._log.open("w", buffering=1)
+        log = LogFile(self._log)
+        self._said.clear()
         settled = threading.Event()
 
         def note(line: str) -> None:
-            print(line, file=log)
+            self._said.append(line)
+            log.put(line)
             # a connection would be no sign: where the port was taken, it would be another server's
             if _READY in line:
                 settled.set()
@@ -217,10 +223,10 @@ class PostgresCluster:
         return False
 
     def _port_was_taken(self) -> bool:
-        return "could not bind" in self._log.read_text()
+        return any("could not bind" in line for line in self._said)
 
     def _last_line(self) -> str:
-        lines = self._log.read_text().splitlines()
+        lines = [*self._said] or ["it said nothing"]
         return next((line for line in reversed(lines) if "FATAL" in line or "HINT" in line), lines[-1])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from psycopg import sql
@@ -15,7 +16,7 @@ DATABASE: Final = "marketplace"
 OWNER: Final = "marketplace_owner"
 DUMP_ROLE: Final = "etl_dump"
 LOAD_ROLE: Final = "etl_load"
-_LOOPBACK: Final = ("localhost", HOST, "::1")
+_LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 class SourceError(Exception):
@@ -70,7 +71,7 @@ def existing_source(dsn: str) -> Database:
         dsn: a connection string with host, user and database; the role needs no more than to read all of it.
 
     Raises:
-        SourceError: a part is missing, or the host is not this machine.
+        SourceError: a part is missing, or see `local_host`.
     """
     try:
         parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
@@ -79,18 +80,39 @@ def existing_source(dsn: str) -> Database:
     missing = [name for name in ("host", "user", "dbname") if not parts.get(name)]
     if missing:
         raise SourceError(f"the source's connection string has no {', '.join(missing)}")
-    if parts["host"] not in _LOOPBACK:
-        raise SourceError(
-            "the source must be on this machine (localhost), for a stand-in uses no TLS: open a tunnel to another"
-        )
     return Database(
-        host=parts["host"],
+        host=local_host(parts["host"]),
         port=int(parts.get("port", "5432")),
         name=parts["dbname"],
         user=parts["user"],
         password=parts.get("password", ""),
         dsn=dsn,
     )
+
+
+def local_host(host: str) -> str:
+    """The host of a source as a task gets it: `localhost`, or a loopback address in its usual form.
+
+    Args:
+        host: a name, an address, or a socket's directory; empty for libpq's own socket.
+
+    Raises:
+        SourceError: it is a socket, or not this machine.
+    """
+    if not host or host[0] in "/@":
+        raise SourceError("name the source by localhost or another loopback address: tasks are not given its socket")
+    if host == "localhost":
+        return host
+    try:
+        address = ip_address(host)
+    except ValueError:
+        address = None
+    if address is None or not any(address in network for network in _LOOPBACK):
+        raise SourceError(
+            "the source must be on this machine (localhost or another loopback address), for a stand-in uses no TLS: "
+            "open a tunnel to another"
+        )
+    return str(address)
 
 
 def _database(cluster: PostgresCluster, user: str, password: str, dsn: str) -> Database:

@@ -246,7 +246,8 @@ class Kubelet:
         self._api.kubeconfig(path, token=token, namespace=namespace)
 
     def _log(self, pod: str, line: str) -> None:
-        with self._log_lock, contextlib.suppress(FileNotFoundError), self._log_path(pod).open("a") as file:
+        # the file is for whoever looks into a stand-in; where it cannot be written, the pod goes on
+        with self._log_lock, contextlib.suppress(OSError), self._log_path(pod).open("a") as file:
             file.write(f"{line}\n")
         if self._on_log is not None:
             self._on_log(pod, line)

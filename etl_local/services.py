@@ -10,7 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from etl_runtime import contract
+
 from etl_local.bucket_policy_bridge import judged_policies
+from etl_local.clients import HOST
 from etl_local.cloud import Cloud
 from etl_local.databases import Database
 from etl_local.deployer import Deployer
@@ -18,6 +21,7 @@ from etl_local.deployment import Order
 from etl_local.ecs_bridge import bridged
 from etl_local.kubelet import Kubelet
 from etl_local.kubernetes_api import KubernetesApi
+from etl_local.sdk_error_bridge import named_errors
 from etl_local.stack_configuration import REGION
 from etl_local.tasks import LocalTasks, TaskSurroundings
 
@@ -47,6 +51,7 @@ class Services:
             opened.enter_context(self._cloud)
             self._on_event("cloud_started", url=self._cloud.url)
             opened.enter_context(judged_policies())
+            opened.enter_context(named_errors())
             self._kubernetes = opened.enter_context(KubernetesApi(rbac=True))
             self._kubernetes.kubeconfig(self._kubeconfig)
             self._on_event("kubernetes_started", url=self._kubernetes.url)
@@ -105,7 +110,8 @@ class Services:
         kubelet = Kubelet(
             self._kubernetes,
             directory,
-            {**self._program_environment(), "HOME": str(directory)},
+            # pods share the loopback interface of this machine, and are nobody else's to see
+            {**self._program_environment(), "HOME": str(directory), contract.Env.METRICS_ADDRESS: HOST},
             on_log=lambda pod, line: self._on_event("pod_log", pod=pod, line=line),
         )
         self._opened.enter_context(kubelet)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from etl_runtime import contract
 
+from etl_infra.documents import scrub_rules
 from etl_infra.naming import Home
 from etl_local.databases import Database
 
@@ -89,6 +90,11 @@ def stack_configuration(around: Surroundings) -> dict[str, str]:
     return {
         f"{_PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
     }
+
+
+def rules_faults(scrub_directory: Path) -> list[str]:
+    """What the stack will refuse of these rules' files, each a line; their content is the transform's to judge."""
+    return scrub_rules.faults(scrub_directory)
 
 
 def _database(side: str, instance: str, database: Database, secret_arn: str) -> dict[str, str]:

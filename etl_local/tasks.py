@@ -25,6 +25,7 @@ from moto.ecs.models import Task, TaskDefinition
 from etl_local.child_process import ChildProcess
 from etl_local.cloud_logs import LogStream
 from etl_local.engine import one_line
+from etl_local.log_file import LogFile
 
 DEFAULT_STOP_SECONDS: Final = 30
 """Seconds between SIGTERM and SIGKILL where a container definition says nothing, as on Fargate."""
@@ -168,12 +169,12 @@ class _LocalTask:
             raise TaskStartError("a stand-in runs tasks of one container only")
         directory = self._surroundings.directory / self._task.id
         directory.mkdir(mode=0o711)
-        log_file = opened.enter_context(directory.with_suffix(".log").open("w", buffering=1))
+        log_file = opened.enter_context(LogFile(directory.with_suffix(".log")))
         stream = opened.enter_context(self._log_stream())
 
         def note(line: str) -> None:
-            print(line, file=log_file)
             stream.put(line)
+            log_file.put(line)
 
         child = ChildProcess(
             self._command(), self._environment(directory), directory, on_line=note, on_exit=lambda _: self._wake.set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl_runtime.contract import ExitCode
@@ -66,6 +67,27 @@ _PLACES = {
     "foreign_servers": {"SERVER", "FOREIGN DATA WRAPPER", "FOREIGN TABLE"},
     "sequences": {"SEQUENCE SET"},
 }
+_NOUNS = {
+    "BLOB": "large object",
+    "BLOBS": "group of large objects",
+    "BLOB METADATA": "group of large objects",
+    "MATERIALIZED VIEW DATA": "materialized view",
+    "SEQUENCE SET": "sequence",
+    "TYPE": "enum",
+}
+"""What an entry is called where that is another word than its description."""
+_CONTENTS_OF_OTHERS = {"BLOBS", "MATERIALIZED VIEW DATA"}
+_RELATIONS = {
+    "DOMAIN",
+    "FOREIGN TABLE",
+    "MATERIALIZED VIEW",
+    "MATERIALIZED VIEW DATA",
+    "SEQUENCE SET",
+    "TABLE",
+    "TYPE",
+    "VIEW",
+}
+"""Entries whose tag is one plain name."""
 _PLACE_OF = {description: place for place, descriptions in _PLACES.items() for description in descriptions}
 
 
@@ -197,17 +219,29 @@ def _place_faults(toc: Toc, rules: Rules) -> list[str]:
                 )
     for place, entries in found.items():
         if rules.place(place).decision == "stop":
-            first = _first(entries)
-            faults.append(
-                f"{place.replace('_', ' ')} are in the dump ({len(entries)}, such as {first}): "
-                f"decide elsewhere.{place} in {rules.path}"
-            )
+            faults.append(f"{_counted(place, entries)}: decide elsewhere.{place} in {rules.path}")
     return faults
 
 
-def _first(entries: Iterable[TocEntry]) -> str:
-    entry = next(iter(entries))
-    return relation(entry.schema, entry.tag) or entry.description.lower()
+def _counted(place: str, entries: Sequence[TocEntry]) -> str:
+    """How many of which kinds, and the first of them: `1 view, 2 functions in the dump, such as public.sales`."""
+    shown = [entry for entry in entries if entry.description not in _CONTENTS_OF_OTHERS] or entries
+    nouns = {**_NOUNS, "TABLE": f"table with {place.replace('_', ' ')}"}
+    counts = Counter(nouns.get(entry.description, entry.description.lower()) for entry in shown)
+    kinds = ", ".join(f"{count} {noun if count == 1 else _plural(noun)}" for noun, count in counts.items())
+    return f"{kinds} in the dump, such as {_name(shown[0])}"
+
+
+def _plural(noun: str) -> str:
+    head, *rest = re.split(r"(?= of | with )", noun)
+    return (f"{head[:-1]}ies" if head.endswith("y") else f"{head}s") + "".join(rest)
+
+
+def _name(entry: TocEntry) -> str:
+    """The name of what an entry is; other tags than a relation's are of several words, such as `TABLE users`."""
+    if entry.description in _RELATIONS:
+        return relation(entry.schema, entry.tag)
+    return f"{entry.tag} in {relation(entry.schema, '')}" if entry.schema else entry.tag or entry.description.lower()
 
 
 def _places(entry: TocEntry) -> list[str]:

@@ -81,8 +81,8 @@ class DispatchMetrics:
         """Whether the last list of Jobs and the last receive succeeded."""
         return self._listed and self._received_ok
 
-    def serve(self, port: int) -> WSGIServer:
-        """Answer /metrics, /healthz and /readyz in a thread, on every address of the pod."""
+    def serve(self, address: str, port: int) -> WSGIServer:
+        """Answer /metrics, /healthz and /readyz in a thread; `0.0.0.0` is every address of the pod."""
         metrics = cast(Callable[..., Iterable[bytes]], make_wsgi_app(self.registry))
 
         def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -93,8 +93,7 @@ class DispatchMetrics:
             start("200 OK" if good else "503 Service Unavailable", [("Content-Type", "text/plain")])
             return [b"ok\n" if good else b"no\n"]
 
-        # The kubelet probes the pod's address, not its loopback.
-        server = make_server("0.0.0.0", port, answer, server_class=_Server, handler_class=_QuietHandler)  # noqa: S104
+        server = make_server(address, port, answer, server_class=_Server, handler_class=_QuietHandler)
         # It looks for the end of the program as often as this.
         threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
         return server

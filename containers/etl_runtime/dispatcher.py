@@ -199,7 +199,7 @@ def dispatch(environ: Mapping[str, str]) -> None:
     settings = DispatcherSettings.from_env(environ)
     metrics = DispatchMetrics()
     dispatcher = Dispatcher(settings, Jobs(settings.namespace, settings.job_template), metrics)
-    server = metrics.serve(settings.metrics_port)
+    server = metrics.serve(settings.metrics_address, settings.metrics_port)
     broken: list[Exception] = []
 
     def serve() -> None:

@@ -58,8 +58,10 @@ _STATEMENT_FORMS = re.compile(
     )""",
     re.VERBOSE,
 )
+# The server that initdb runs says its lines in the form of a log.
 _HEAD = re.compile(
-    r"(?:pg_dump|pg_restore|psql|initdb|postgres|createdb): (?P<kind>error|fatal|detail|hint|warning): (?P<text>.*)",
+    r"(?:(?:pg_dump|pg_restore|psql|initdb|postgres|createdb):|\d{4}-\d\d-\d\d [\d:.]+ \w+ \[\d+\])"
+    r" (?P<kind>error|fatal|detail|hint|warning): +(?P<text>.*)",
     re.I,
 )
 _SEVERITY = re.compile(r"(?:ERROR|FATAL|PANIC):\s+")

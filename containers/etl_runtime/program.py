@@ -107,6 +107,7 @@ def run(program: str, body: Callable[[Mapping[str, str]], None], environ: Mappin
         code = ExitCode.NO_SPACE if error.errno in (28, 122) else ExitCode.SOFTWARE
         message = f"{os.strerror(error.errno)}" if error.errno else type(error).__name__
         message += f": {error.filename}" if isinstance(error.filename, str) else ""
+        message += "; give the program a larger disk" if code is ExitCode.NO_SPACE else ""
     except Exception as error:
         code, message = ExitCode.SOFTWARE, _unforeseen(error)
     else:

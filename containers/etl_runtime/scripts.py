@@ -204,14 +204,27 @@ def script_error(errors: str, scripts: Sequence[Path]) -> str:
         if state == "2D000" and match["file"] not in names:
             return "a script ends the transaction (COMMIT or ROLLBACK); all scripts run in one"
         path = names.get(match["file"], Path(match["file"]))
-        return f"{path.name}:{match['line']}: {_reason(state, match['text'], lines[number + 1 :], path)}"
+        text, place = match["text"], int(match["line"])
+        reason = _reason(state, text, lines[number + 1 :], path) if state else _own_reason(text, path, place)
+        return f"{path.name}:{place}: {reason}"
     return "psql gave no place; its text is not shown as it may quote a row"
+
+
+def _own_reason(text: str, script: Path, line: int) -> str:
+    """What to say of psql's own error: what it names may be a row's, in a variable, unless the line itself says it."""
+    lines = script.read_text(errors="replace").splitlines()[line - 1 : line] if script.exists() else []
+    said = [told for told in lines if ":" not in told]
+    if missing := re.fullmatch(r"(.+): No such file or directory", text):
+        name = missing[1].removeprefix(f"{script.parent}/")
+        if any(name in told for told in said):
+            return f"there is no file {name}: a script has the other *.sql files beside it, by \\ir, and no more"
+    if (unknown := re.fullmatch(r"invalid command (\\\S+)", text)) and any(unknown[1] in told for told in said):
+        return text
+    return "psql cannot run it"
 
 
 def _reason(state: str, text: str, lines: Sequence[str], script: Path) -> str:
     """What to say of an error, of which psql says these lines after the first."""
-    if not state:
-        return "psql cannot run it"
     block = list(takewhile(lambda line: not line.startswith("psql:"), lines))
     said = script.read_text(errors="replace") if script.exists() else ""
     named = re.findall(r'"([^"]+)"', text)

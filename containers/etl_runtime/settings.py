@@ -347,6 +347,7 @@ class DispatcherSettings:
     job_template: Path
     max_active: int
     metrics_port: int
+    metrics_address: str
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> DispatcherSettings:
@@ -367,6 +368,8 @@ class DispatcherSettings:
             job_template=env.path(Env.JOB_TEMPLATE),
             max_active=env.integer(Env.MAX_ACTIVE_JOBS, 1, 100),
             metrics_port=env.integer(Env.METRICS_PORT, 1, 65535),
+            # A kubelet probes a pod's address, not its loopback.
+            metrics_address=env.text(Env.METRICS_ADDRESS, "0.0.0.0"),  # noqa: S104 - of the pod alone
         )
         env.finish()
         return settings

@@ -86,8 +86,10 @@ class Toc:
         return "UTF8"
 
     def without(self, descriptions: Collection[str]) -> bytes:
-        """The bytes of this toc.dat less the entries of these kinds; all else is kept to the byte."""
-        kept = [entry for entry in self.entries if entry.description not in descriptions]
+        """The bytes of this toc.dat less the entries of these kinds and comments on them; the rest to the byte."""
+        gone = {entry.dump_id for entry in self.entries if entry.description in descriptions}
+        gone |= {e.dump_id for e in self.entries if e.description == "COMMENT" and gone.intersection(e.dependencies)}
+        kept = [entry for entry in self.entries if entry.dump_id not in gone]
         count = b"\0" + len(kept).to_bytes(self._int_size, "little")
         head = self._content[: self._count_at] + count
         return head + b"".join(self._content[entry.start : entry.end] for entry in kept)

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import Manifest
-from etl_runtime.rules import read_rules
+from etl_runtime.rules import Rules, read_rules
 
 from etl_cli.aws import AWS_ERRORS, Account, command_error
 from etl_cli.clock import Clock, Pace
@@ -37,11 +37,10 @@ from etl_local.comparison import compare
 from etl_local.databases import SourceError
 from etl_local.engine import DeploymentError
 from etl_local.postgres_installation import PostgresInstallation, PostgresMissingError
-from etl_local.sample.marketplace import generate
+from etl_local.sample.marketplace import SAMPLE_BYTES, generate
+from etl_local.stack_configuration import rules_faults
 from etl_local.standin import StandIn
 
-SAMPLE_BYTES = 70_000_000
-"""Size of the sample at scale 1."""
 _COPIES = 6
 """Copies of a database that a demonstration has on disk at once, at most: source, target, scratch, dumps, their WAL."""
 _BASE_BYTES = 500_000_000
@@ -54,7 +53,7 @@ class Demonstration:
     """What to demonstrate.
 
     Attributes:
-        scale: size of the sample; 1 is 70 MB.
+        scale: size of the sample; 1 is about 80 MB.
         source: a connection string of the user's own database; None for the sample.
         scrub_directory: the rules.
         postgres: directory of the Postgres programs; None for those of the wheel.
@@ -69,16 +68,18 @@ class Demonstration:
     show_values: bool
     timeout_minutes: float = 60
 
-    def check(self) -> Source | None:
-        """See that it can be done, before anything is started; returns the user's own source, if there is one.
+    def check(self) -> Checked:
+        """See that it can be done, before anything is started.
 
         Raises:
             RefusedError: the rules do not parse, the source cannot be reached, or the disk is too small.
         """
         try:
-            read_rules(self.scrub_directory)
+            rules = read_rules(self.scrub_directory)
         except (Fault, OSError) as error:
             raise RefusedError(f"{self.scrub_directory}: {error}") from None
+        if faults := rules_faults(self.scrub_directory):
+            raise RefusedError(f"{self.scrub_directory}: {'; '.join(faults)}")
         source = reach(self.source) if self.source is not None else None
         size = source.database_bytes if source else self.scale * SAMPLE_BYTES
         directory = Path(tempfile.gettempdir())
@@ -90,16 +91,17 @@ class Demonstration:
             raise RefusedError(
                 f"no space: {directory} has {bytes_text(free)} free, and this wants {bytes_text(wanted)}: {smaller}"
             )
-        return source
+        return Checked(rules, source)
 
     @contextmanager
-    def world(self, narrator: Narrator, source: Source | None) -> Iterator[World]:
+    def world(self, narrator: Narrator, checked: Checked) -> Iterator[World]:
         """Start everything and fill the source; at the end take all of it down.
 
         Raises:
             CommandError: something did not start.
         """
         deployed: Counter[str] = Counter()
+        source = checked.source
 
         def note(event: str, /, **fields: Any) -> None:
             if event == "resource_made":
@@ -126,7 +128,7 @@ class Demonstration:
             stack.enter_context(_surroundings(stand_in.environment()))
             if source is None:
                 self._fill(narrator, stand_in.source_dsn)
-            yield World(stand_in, deployed, is_sample=source is None)
+            yield World(stand_in, deployed, checked.rules, is_sample=source is None)
 
     def _fill(self, narrator: Narrator, dsn: str) -> None:
         with narrator.step("sample", "generating the sample marketplace") as step:
@@ -152,6 +154,7 @@ class Demonstration:
             deployment=Deployment.read(outputs, outputs),
             timeout_minutes=self.timeout_minutes,
             pace=_PACE,
+            is_ephemeral=True,
         )
         return run_and_report(request, clock, as_json=as_json)
 
@@ -177,15 +180,31 @@ class Demonstration:
                 raise CommandError(f"source and target could not be compared: {_one_line(error)}") from None
             step.fields = {"tables": len(comparison.tables)}
             step.result = f"every row of {count_text(len(comparison.tables), 'table')}"
-        return Findings(deployed=world.deployed, report=report, clean=clean, comparison=comparison, examples=examples)
+        return Findings(
+            deployed=world.deployed,
+            report=report,
+            clean=clean,
+            rules=world.rules,
+            comparison=comparison,
+            examples=examples,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a demonstration goes by: the rules, and the user's own source, None for the sample."""
+
+    rules: Rules
+    source: Source | None
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A running stand-in, what was deployed in it, and whether its data is the synthetic sample."""
+    """A running stand-in, what was deployed in it by which rules, and whether its data is the synthetic sample."""
 
     stand_in: StandIn
     deployed: Mapping[str, int]
+    rules: Rules
     is_sample: bool
 
 

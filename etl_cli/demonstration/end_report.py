@@ -117,10 +117,14 @@ def _example(example: TableExample) -> RenderableType:
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     for column in example.columns:
         for number, (before, after) in enumerate(column.values):
-            table.add_row("" if number else column.column, *map(_value, differing(before, after)))
+            shown = differing(before, after) if column.is_paired else (before, after)
+            table.add_row("" if number else column.column, *map(_value, shown))
         if not column.values:
             table.add_row(column.column, Text("no value", style="dim italic"), "")
-    return Group(Text(f"\n{example.table}", style="bold cyan"), table)
+    heading = Text.assemble("\n", (example.table, "bold cyan"))
+    if not all(column.is_paired for column in example.columns):
+        heading.append("  without a kept key: left and right are of different rows", style="dim")
+    return Group(heading, table)
 
 
 def differing(before: str | None, after: str | None) -> tuple[str | None, str | None]:
@@ -164,5 +168,8 @@ def _otherwise(findings: Findings) -> Text:
     equal = [kind for kind in findings.comparison.objects if kind.equal and kind.target_count]
     lines = [f"rows left out: {', '.join(fewer)}"] if fewer else []
     lines += [f"changed by a script, or computed from what was: {', '.join(followed)}"] if followed else []
-    lines += [f"nothing else; equal are {', '.join(count_text(kind.target_count, kind.kind) for kind in equal)}"]
-    return Text("\n".join(lines))
+    dropped = [count_text(count, kind) for kind, count in findings.dropped.items()]
+    lines += [f"dropped by the rules: {', '.join(dropped)}"] if dropped else []
+    same = f"equal are {', '.join(count_text(kind.target_count, kind.kind) for kind in equal)}" if equal else ""
+    lines.append("; ".join(filter(None, ("" if findings.faults else "nothing else", same))))
+    return Text("\n".join(filter(None, lines)))

@@ -20,10 +20,10 @@ _LONGEST_VALUE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class ColumnExample:
-    """One scrubbed column in a few rows: pairs of texts before and after; None is NULL.
+    """One scrubbed column in a few rows: pairs of texts before and after; None is NULL, and `HIDDEN` what is not told.
 
-    `is_paired` says whether a pair is of one and the same row; where rows have no key that was kept, there is no
-    before, and it is `HIDDEN`.
+    `is_paired` says whether a pair is of one and the same row. Where rows have no key that was kept, the two of a pair
+    are values of the source and of the target side by side, of whichever rows.
     """
 
     column: str
@@ -92,20 +92,30 @@ def _example(
     rows: int,
     show_before: bool,
 ) -> TableExample:
-    has_key = bool(table.key) and not set(table.key) & set(scrubbed)
     after = _rows(target, table, scrubbed)
-    before = dict(_rows(source, table, scrubbed, [key for key, _ in after])) if has_key and after else {}
-    columns: list[ColumnExample] = []
-    for position, column in enumerate(scrubbed):
-        # Rows in which the column had a value; where rows cannot be matched, in which it has one.
-        pairs = [
-            (before[key][position] if has_key else HIDDEN, values[position])
-            for key, values in after
-            if (before.get(key, values) if has_key else values)[position] is not None and (key in before or not has_key)
-        ][:rows]
-        values = tuple(pairs) if show_before else tuple((HIDDEN, value) for _, value in pairs)
-        columns.append(ColumnExample(column, values, has_key))
-    return TableExample(str(table), tuple(columns))
+    is_paired = bool(table.key) and not set(table.key) & set(scrubbed)
+    if is_paired:
+        originals = dict(_rows(source, table, scrubbed, [key for key, _ in after])) if after else {}
+        both = [(originals[key], values) for key, values in after if key in originals]
+        pairs = [[(one[n], other[n]) for one, other in both if one[n] is not None] for n in range(len(scrubbed))]
+    else:
+        before = _rows(source, table, scrubbed)
+        pairs = [list(zip(_values(before, n), _values(after, n), strict=False)) for n in range(len(scrubbed))]
+    return TableExample(
+        str(table),
+        tuple(
+            ColumnExample(
+                column, tuple((one if show_before else HIDDEN, other) for one, other in few[:rows]), is_paired
+            )
+            for column, few in zip(scrubbed, pairs, strict=True)
+        ),
+    )
+
+
+def _values(rows: Sequence[_Row], position: int) -> list[str | None]:
+    """A column's values in some rows, NULL only where it has no other."""
+    values = [values[position] for _, values in rows]
+    return [value for value in values if value is not None] or values
 
 
 def _rows(

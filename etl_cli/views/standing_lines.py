@@ -18,8 +18,8 @@ def standing_lines(standing: Standing) -> list[Text]:
     lines: list[Text] = []
     for run in standing.runs:
         lines += [*_run_lines(run), Text()]
-    if not standing.runs:
-        lines += [Text("nothing has run yet"), Text()]
+    if standing.absence:
+        lines += [Text(standing.absence), Text()]
     if standing.queue is not None:
         lines.append(Text(f"queue: {standing.queue.waiting:,} waiting, {standing.queue.in_flight:,} in flight"))
     if standing.dead_letters is not None:

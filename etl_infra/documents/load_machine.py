@@ -15,6 +15,7 @@ from etl_infra.documents.state_machine import (
     FargateRun,
     answer_for_failure,
     find_manifest,
+    is_missing,
     machine,
     refuse_input,
     taken,
@@ -91,7 +92,15 @@ def load_machine(args: LoadMachine) -> dict[str, Any]:
                 args.bucket_owner,
                 f"States.Format('{{}}/{contract.MANIFEST_NAME}', {variable})",
                 then="RestoreCleanedDump",
+                unless_answered="IsDumpMissing",
             ),
+            "IsDumpMissing": is_missing("Of a missing object S3 says 403 to who may not list.", "RefuseMissingDump"),
+            "RefuseMissingDump": {
+                "Type": "Fail",
+                "Error": f"{args.failure.stage}.DumpMissing",
+                "Cause": f"There is no manifest at {Env.LOAD_FILENAME} in the load bucket, or this machine may not "
+                "read it: name a dump that was cleaned and has not expired.",
+            },
             **two_attempts(
                 "RestoreCleanedDump",
                 "Restores beside the target database, compares, then swaps the two by name.",

@@ -34,6 +34,10 @@ READ_RETRY: Final[Mapping[str, Any]] = {
     "JitterStrategy": "FULL",
 }
 
+S3_ANSWERS: Final = ("S3.NoSuchKeyException", "S3.S3Exception")
+"""Names of what S3 answered: of a missing key, and of anything that a HEAD, which has no body, leaves without a code.
+https://github.com/aws/aws-sdk-java-v2/issues/297"""
+
 WORTH_A_SECOND_ATTEMPT: Final = (f'*"ExitCode":{int(contract.ExitCode.TRANSIENT)}*', '*"StopCode":"TaskFailedToStart"*')
 """Patterns in the text of a stopped task. They are matched as text, since States.StringToJson fails uncatchably on
 anything that is not JSON."""
@@ -149,8 +153,22 @@ def taken(variable: contract.Env, path: str) -> dict[str, Text]:
     return {"Name": str(variable), "Value.$": path}
 
 
-def find_manifest(comment: str, bucket: Text, bucket_owner: str, key_expression: str, then: str) -> State:
-    """A state that succeeds only if a manifest is there, in a bucket of the account that must own it."""
+def find_manifest(
+    comment: str, bucket: Text, bucket_owner: str, key_expression: str, then: str, unless_answered: str = ""
+) -> State:
+    """A state that succeeds only if a manifest is there, in a bucket of the account that must own it.
+
+    Args:
+        comment: what is looked for.
+        bucket: where.
+        bucket_owner: an account.
+        key_expression: the key, as an intrinsic function of the input.
+        then: state if it is there.
+        unless_answered: state that judges what S3 answered if it is not; "" for a failure like any other.
+    """
+    catches: list[State] = [{"ErrorEquals": ["States.ALL"], "ResultPath": ERROR_PATH, "Next": "NotifyFailure"}]
+    if unless_answered:
+        catches.insert(0, {"ErrorEquals": list(S3_ANSWERS), "ResultPath": ERROR_PATH, "Next": unless_answered})
     return {
         "Type": "Task",
         "Comment": comment,
@@ -158,9 +176,26 @@ def find_manifest(comment: str, bucket: Text, bucket_owner: str, key_expression:
         "Parameters": {"Bucket": bucket, "ExpectedBucketOwner": bucket_owner, "Key.$": key_expression},
         "TimeoutSeconds": 60,
         "Retry": [dict(READ_RETRY)],
-        "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": ERROR_PATH, "Next": "NotifyFailure"}],
+        "Catch": catches,
         "ResultPath": None,
         "Next": then,
+    }
+
+
+def is_missing(comment: str, then: str) -> State:
+    """A state that tells an object that is not there, or is not shown, from S3 not answering.
+
+    S3 says 404 of a missing object to those alone who may list the bucket, and 403 to all others:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    """
+    cause = f"{ERROR_PATH}.Cause"
+    return {
+        "Type": "Choice",
+        "Comment": comment,
+        "Choices": [
+            {"Variable": cause, "StringMatches": f"*Status Code: {status}*", "Next": then} for status in (404, 403)
+        ],
+        "Default": "NotifyFailure",
     }
 
 

@@ -100,17 +100,24 @@ _OBJECTS: Final[dict[str, LiteralString]] = {
         SELECT n.nspname || '.' || c.relname, pg_get_expr(c.relpartbound, c.oid)
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relispartition AND c.relkind IN ('r', 'p') AND {system}""",
+    # Those of an extension and its members come with it, whatever becomes of a dump's own.
     "comment": """
-        SELECT n.nspname || '.' || c.relname || coalesce('.' || a.attname, ''), d.description
-          FROM pg_catalog.pg_description d JOIN pg_catalog.pg_class c ON c.oid = d.objoid
-          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-          LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
-         WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND {system}""",
+        SELECT concat_ws(' ', 'on', i.type, i.identity), d.description
+          FROM pg_catalog.pg_description d,
+               LATERAL pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) i
+         WHERE (d.objoid >= 16384 OR d.classoid = 'pg_catalog.pg_largeobject'::regclass)
+           AND d.classoid <> 'pg_catalog.pg_extension'::regclass
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+                            WHERE e.deptype = 'e' AND e.classid = d.classoid AND e.objid = d.objoid)
+           AND coalesce(i.schema, '') <> ALL(%(ignored)s)""",
     "large object": "SELECT m.oid::text, md5(lo_get(m.oid)) FROM pg_catalog.pg_largeobject_metadata m",
     "extension": """
         SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e
           JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql'""",
 }
+
+OBJECT_KINDS: Final = frozenset({*_OBJECTS, "column", "sequence"})
+"""The kinds of objects that a catalog holds beside tables."""
 
 _SEQUENCES: Final[LiteralString] = """
     SELECT n.nspname, c.relname, concat_ws(' ', format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin,

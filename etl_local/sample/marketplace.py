@@ -22,6 +22,8 @@ _AT_ONCE: Final = (
     ("services", "audit_events"),
 )
 _AFTER: Final = ("relations", "behaviour")
+SAMPLE_BYTES: Final = 80_000_000
+"""Size of the sample at scale 1, as `pg_database_size` counts it; a larger one is in proportion."""
 _SETTINGS: Final = {
     "search_path": "sample_generator",
     "TimeZone": "UTC",
@@ -44,7 +46,7 @@ def generate(conninfo: str, scale: float = 1.0) -> Marketplace:
 
     Args:
         conninfo: a connection string, of a role that may create schemas, tables and large objects in the database.
-        scale: 1 is about 78 MB; the number of rows is in proportion, but for a few small tables.
+        scale: 1 is about 80 MB, `SAMPLE_BYTES`; the number of rows is in proportion, but for a few small tables.
 
     Returns:
         the size and the time taken.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
 
@@ -187,7 +187,10 @@ def test_null_and_the_empty_text_are_two_values(pair: Pair) -> None:
         ("SELECT nextval('numbers')", "sequence", ("different", "public.numbers")),
         ("ALTER TYPE mood ADD VALUE 'tired'", "type", ("different", "public.mood")),
         ("ALTER TABLE users ALTER notes SET DEFAULT 'x'", "column", ("different", "public.users.notes")),
-        ("COMMENT ON TABLE users IS 'people'", "comment", ("unexpected", "public.users")),
+        ("COMMENT ON TABLE users IS 'people'", "comment", ("unexpected", "on table public.users")),
+        ("COMMENT ON COLUMN users.id IS 'x'", "comment", ("unexpected", "on table column public.users.id")),
+        ("COMMENT ON FUNCTION shout IS 'x'", "comment", ("unexpected", "on function public.shout()")),
+        ("COMMENT ON LARGE OBJECT 4242 IS 'x'", "comment", ("unexpected", "on large object 4242")),
         ("SELECT lo_put(4242, 0, 'SYNTHETIC')", "large object", ("different", "4242")),
         ("CREATE POLICY own ON users USING (true)", "policy", ("unexpected", "public.users.own")),
     ],
@@ -200,6 +203,11 @@ def test_every_kind_of_object_is_compared_by_its_definition(
     what, name = difference
     assert getattr(found, what) == (name,)
     assert [getattr(found, other) for other in ("missing", "unexpected", "different") if other != what] == [(), ()]
+
+
+def test_comments_that_an_extension_brings_are_not_the_dumps(pair: Pair) -> None:
+    pair.change("CREATE EXTENSION vector")
+    assert "comment" not in unequal(pair.compare())
 
 
 def test_tables_on_one_side_only_are_named(pair: Pair) -> None:
@@ -239,11 +247,25 @@ def test_examples_hide_what_was_before_unless_asked(pair: Pair) -> None:
     assert example.columns[0].values == (("••••", "user1@example.com"),)
 
 
-def test_examples_of_rows_that_cannot_be_matched_show_no_before(pair: Pair) -> None:
-    proved = [{"table": "public.users", "column": "id"}, {"table": "public.clicks", "column": "page"}]
-    shown = find_examples(pair.source, pair.target, proved, rows=1, show_before=True)
-    before: Callable[[TableExample], str | None] = lambda example: example.columns[0].values[0][0]  # noqa: E731
-    assert {example.table: before(example) for example in shown} == {"public.clicks": "••••", "public.users": "••••"}
+def test_examples_of_rows_that_cannot_be_matched_stand_side_by_side_and_claim_no_more(pair: Pair) -> None:
+    pair.change("UPDATE clicks SET page = '/q'", "UPDATE users SET id = id + 100, notes = NULL")
+    proved = [
+        {"table": "public.clicks", "column": "page"},
+        {"table": "public.users", "column": "id"},
+        {"table": "public.users", "column": "notes"},
+    ]
+    assert find_examples(pair.source, pair.target, proved, rows=2, show_before=True) == [
+        TableExample("public.clicks", (ColumnExample("page", (("/p1", "/q"), ("/p2", "/q")), False),)),
+        TableExample(
+            "public.users",
+            (
+                ColumnExample("id", (("1", "101"), ("2", "102")), False),
+                ColumnExample("notes", (("TWO PARTS OF 2", None), ("TWO PARTS OF 4", None)), False),
+            ),
+        ),
+    ]
+    hidden = find_examples(pair.source, pair.target, proved, rows=1, show_before=False)
+    assert hidden[0].columns[0].values == (("••••", "/q"),)
 
 
 def test_a_database_that_cannot_be_reached_is_an_error(pair: Pair, tmp_path: Path) -> None:

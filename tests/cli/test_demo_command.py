@@ -61,6 +61,21 @@ def test_a_directory_without_rules_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("10_latin.sql", b"SELECT 1;\n-- caf\xe9\n", "10_latin.sql:2: not UTF-8 text"),
+        ("10 people.sql", b"", "'10 people.sql' must be named by letters, digits, '-', '_' and '.' alone"),
+        ("10_huge.sql", b"-" * (1 << 20), "the files hold 1,048,620 bytes, and a ConfigMap takes 1,048,576"),
+    ],
+)
+def test_a_script_that_the_stack_cannot_carry_is_refused_by_its_name(
+    rules: Path, name: str, content: bytes, told: str
+) -> None:
+    (rules / name).write_bytes(content)
+    assert refused("--scrub", rules) == f"{rules}: {told}"
+
+
 def test_a_source_that_cannot_be_reached_is_refused(rules: Path) -> None:
     said = refused("--scrub", rules, "--source", "postgresql://me:synthetic-secret@127.0.0.1:1/shop")
     assert said.startswith("the source cannot be reached: ")
@@ -79,7 +94,7 @@ def test_a_disk_that_is_too_small_is_refused(rules: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("etl_cli.demonstration.demonstration.shutil.disk_usage", lambda _: Usage())
     monkeypatch.setattr("etl_cli.demonstration.demonstration.tempfile.gettempdir", lambda: "/small")
     assert refused("--scrub", rules, "--scale", "2") == (
-        "no space: /small has 100 MB free, and this wants 1.34 GB: "
+        "no space: /small has 100 MB free, and this wants 1.46 GB: "
         "set TMPDIR to a directory on a larger disk, or ask for a smaller --scale"
     )
 
@@ -130,11 +145,33 @@ def short_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory.rmdir()
 
 
+def in_another_shell(commands: list[str]) -> str:
+    """What the hinted commands print in a shell that knows nothing of this project."""
+    program = "\n".join(["set -e", *commands]).replace(
+        'psql "$TARGET"', 'psql "$TARGET" -c "SELECT current_database()"'
+    )
+    places = [place for place in os.get_exec_path() if not (Path(place) / "postgres-etl").exists()]
+    bare = {"PATH": os.pathsep.join(places), "HOME": "/"}
+    done = subprocess.run(["/bin/sh", "-c", program], env=bare, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.end_to_end
 def test_the_whole_pipeline_runs_and_nothing_is_left_behind(short_directory: Path) -> None:
-    running = Running(short_directory)
-    documents = list(running.documents())
+    running = Running(short_directory, "--keep")
+    documents: list[dict[str, Any]] = []
+    for document in running.documents():
+        if document["event"] == "held":
+            try:
+                looked = in_another_shell(document["commands"])
+            finally:
+                running.process.send_signal(signal.SIGINT)
+        else:
+            documents.append(document)
     assert running.end() == (0, "")
+    assert "marketplace" in looked
+    assert "  load       succeeded in " in looked
     assert [d["what"] for d in documents if d["event"] == "prepared"] == ["stand-in", "sample", "comparison"]
     found = documents[-1]
     assert found["event"] == "demonstration"

@@ -8,15 +8,17 @@ from datetime import timedelta
 
 import pytest
 from etl_runtime.contract import DumpPrefix
+from etl_runtime.rules import DROPPABLE_PLACES, PlaceRule, Rules
 from rich.console import Console
 
 from etl_cli.demonstration.end_report import differing, print_end_report
 from etl_cli.demonstration.examples import ColumnExample, TableExample
-from etl_cli.demonstration.findings import Findings
+from etl_cli.demonstration.findings import KINDS_OF_PLACES, Findings
 from etl_cli.events import Ended, Stage, Started, State, Totals
 from etl_cli.pipeline import Pipeline
 from etl_cli.run_report import RunReport
 from etl_local.comparison import ColumnComparison, Comparison, ObjectComparison, TableComparison
+from etl_local.comparison.catalog import OBJECT_KINDS
 
 from .conftest import START, manifest
 
@@ -54,6 +56,7 @@ def findings() -> Findings:
         },
         report=_report(),
         clean=manifest("dev-1", "clean"),
+        rules=Rules("columns.yaml", (), {}),
         comparison=Comparison(
             (orders, users), (), (), (_equal("index", 4), _equal("policy", 1), _equal("view", 0)), 0.5
         ),
@@ -97,7 +100,7 @@ def test_the_report_says_what_was_deployed_ran_was_scrubbed_and_was_not(findings
         "  left.",
         "  1 kB were written anew; the other 2 kB were copied inside S3, unread.",
         "",
-        "  public.users",
+        "  public.users  without a kept key: left and right are of different rows",
         "  email               ada.example@example.com      5c9@example.com",
         "                      bob@example.com              null",
         "  a_very_long_name_…  ••••                         xxxxxxxxxxxxxxxxxxxxxxxxxxxx…",
@@ -149,6 +152,53 @@ def test_what_must_not_be_is_a_fault(findings: Findings) -> None:
         "public.users.email still holds originals",
     ]
     assert printed(broken, 100)[-7:] == [f"fault: {fault}" for fault in broken.faults]
+
+
+@pytest.fixture
+def dropping(findings: Findings) -> Findings:
+    """Findings of a run by rules that drop all that rules may drop."""
+    places = {place: PlaceRule("drop", 1) for place in DROPPABLE_PLACES}
+    comment = ObjectComparison("comment", 3, 0, ("on table public.a", "on table public.b", "on type public.c"), (), ())
+    large_object = ObjectComparison("large object", 2, 0, ("16401", "16402"), (), ())
+    comparison = replace(findings.comparison, objects=(_equal("index", 4), comment, large_object))
+    return replace(findings, rules=Rules("columns.yaml", (), places), comparison=comparison)
+
+
+def test_what_the_rules_drop_is_no_fault_and_is_counted(dropping: Findings) -> None:
+    assert dropping.faults == []
+    assert printed(dropping, 100)[-2:] == [
+        "  dropped by the rules: 3 comments, 2 large objects",
+        "  nothing else; equal are 4 indexes",
+    ]
+    assert dropping.document()["dropped"] == {"comment": 3, "large object": 2}
+
+
+def test_what_the_rules_drop_and_the_target_has_all_the_same_is_a_fault(dropping: Findings) -> None:
+    kept = ObjectComparison("comment", 3, 1, ("on table public.a", "on table public.b"), (), ())
+    broken = replace(dropping, comparison=replace(dropping.comparison, objects=(kept,)))
+    assert broken.faults == ["1 comment in the target, which the rules drop"]
+
+
+def test_a_comment_that_goes_with_a_dropped_large_object_is_no_fault(dropping: Findings) -> None:
+    rules = Rules("columns.yaml", (), {"large_objects": PlaceRule("drop", 1)})
+    comment = ObjectComparison("comment", 3, 1, ("on large object 16401", "on table public.users"), (), ())
+    found = replace(dropping, rules=rules, comparison=replace(dropping.comparison, objects=(comment,)))
+    assert found.faults == ["comment on table public.users is missing in the target"]
+    assert found.dropped == {"comment": 1}
+
+
+def test_what_the_rules_keep_and_the_target_lacks_is_a_fault(dropping: Findings) -> None:
+    broken = replace(dropping, rules=Rules("columns.yaml", (), {"comments": PlaceRule("drop", 1)}))
+    assert broken.faults == [
+        "large object 16401 is missing in the target",
+        "large object 16402 is missing in the target",
+    ]
+    assert not [line for line in printed(broken, 100) if "nothing else" in line]
+
+
+def test_each_place_that_rules_may_drop_is_a_kind_that_is_compared() -> None:
+    assert set(KINDS_OF_PLACES) == DROPPABLE_PLACES
+    assert set(KINDS_OF_PLACES.values()) <= OBJECT_KINDS
 
 
 def test_long_values_are_shown_from_where_they_begin_to_differ() -> None:

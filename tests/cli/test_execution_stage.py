@@ -430,6 +430,69 @@ def test_an_interrupt_stops_the_execution(aws: Aws, clock: SteppedClock, pace: P
     assert aws.clients["stepfunctions"].describe_execution(executionArn=watch.state.work)["status"] == "ABORTED"
 
 
+def _already_over(aws: Aws, watch: Watch, output: str, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt right after the execution has ended; it stays so, as AWS has it, where moto would abort it."""
+    monkeypatch.setattr(watch.account.step_functions, "stop_execution", lambda **_: {})
+
+    def end() -> None:
+        aws.end(output, NAME, status)
+        raise KeyboardInterrupt
+
+    watch.conductor.clock.turns = [end]  # type: ignore[attr-defined]  # a SteppedClock
+
+
+@pytest.mark.parametrize(
+    ("stage", "status", "ephemeral", "fate"),
+    [
+        (Stage.EXTRACT, "SUCCEEDED", False, "succeeded already: its dump will be transformed, and nothing loads it"),
+        (Stage.EXTRACT, "SUCCEEDED", True, "succeeded already"),
+        (Stage.LOAD, "SUCCEEDED", False, "succeeded already: the target is replaced"),
+        (Stage.LOAD, "FAILED", False, "failed already"),
+        (Stage.EXTRACT, "TIMED_OUT", False, "timed out already"),
+    ],
+)
+def test_an_interrupt_after_the_end_says_how_it_had_ended(
+    aws: Aws,
+    clock: SteppedClock,
+    pace: Pace,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: Stage,
+    status: str,
+    ephemeral: bool,
+    fate: str,
+) -> None:
+    aws.put_manifest(manifest(NAME, "clean"))
+    watch = Watch(aws, clock, pace, stage)
+    watch.followed.is_ephemeral = ephemeral
+    _already_over(aws, watch, LOAD if stage is Stage.LOAD else EXTRACT, status, monkeypatch)
+    assert watch.run() is ExitStatus.ABORTED
+    assert watch.state.error == f"interrupted; execution dev-1 had {fate}"
+
+
+def test_an_execution_that_does_not_end_at_once_was_only_told_to_stop(
+    aws: Aws, clock: SteppedClock, pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(aws, clock, pace)
+    monkeypatch.setattr(watch.account.step_functions, "stop_execution", lambda **_: {})
+    clock.turns = [_interrupt]
+    assert watch.run() is ExitStatus.ABORTED
+    assert watch.state.error == "interrupted; execution dev-1 was told to stop"
+
+
+def test_an_execution_that_nobody_sees_after_an_interrupt_was_only_told_to_stop(
+    aws: Aws, clock: SteppedClock, pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(aws, clock, pace)
+
+    def blind() -> None:
+        _failing(watch, "describe_execution", [_aws_error("AccessDeniedException", "DescribeExecution")], monkeypatch)
+        raise KeyboardInterrupt
+
+    clock.turns = [blind]
+    assert watch.run() is ExitStatus.ABORTED
+    assert watch.state.error == "interrupted; execution dev-1 was told to stop"
+
+
 def test_an_interrupt_may_leave_the_execution_running(aws: Aws, clock: SteppedClock, pace: Pace) -> None:
     watch = Watch(aws, clock, pace, detach_on_interrupt=True)
     clock.turns = [_interrupt]

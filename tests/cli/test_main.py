@@ -33,9 +33,19 @@ def test_the_help_of_every_command_has_examples(command: str) -> None:
     assert f"postgres-etl {command}" in shown
 
 
-def test_the_help_of_run_says_what_every_exit_status_means() -> None:
-    shown = " ".join(invoke("run", "--help").split())
-    assert "0 done, 1 the work failed, 2 refused (nothing was started), 3 took too long, 4 interrupted" in shown
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("run", "0 done, 1 the work failed, 2 refused (nothing was started), 3 took too long, 4 interrupted"),
+        ("demo", "0 done, and source and target differ as they should; 1 a stage failed, or the comparison found a"),
+        (
+            "status",
+            "0 shown, however the runs stand; 2 refused (there is no such run, or no such stack); 4 interrupted",
+        ),
+    ],
+)
+def test_the_help_of_every_command_says_what_each_exit_status_means(command: str, told: str) -> None:
+    assert f"Exit status — {told}" in " ".join(invoke(command, "--help").split())
 
 
 def test_help_loads_neither_aws_nor_kubernetes_nor_the_stand_in() -> None:

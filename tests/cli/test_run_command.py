@@ -10,7 +10,7 @@ import pytest
 from etl_runtime.contract import LoadBucket
 from typer.testing import CliRunner, Result
 
-from etl_cli import run_command
+from etl_cli import invocation, run_command
 from etl_cli.events import Stage
 from etl_cli.execution_stage import ExecutionStage
 from etl_cli.main import app
@@ -131,7 +131,7 @@ def test_stages_run_in_their_order_whatever_the_order_of_the_options(
     assert result.stdout.splitlines()[-3:] == [
         "2026-01-02T03:04:35Z  extract    failed after 1 min 30 s: Extract.Failed",
         f"run {NAME} failed in the extract after 30 s",
-        f"look closer with `postgres-etl status {NAME}`",
+        f"look closer with `{invocation.command()} status {NAME}`",
     ]
     assert aws.executions(LOAD) == []
 

@@ -135,11 +135,48 @@ def test_what_may_not_be_seen_is_named_and_the_rest_shown(
     ]
 
 
-def test_a_run_that_never_was_is_an_error(aws: Aws, cluster: Cluster) -> None:
+def test_a_run_of_one_environment_is_found_behind_many_of_another(aws: Aws, cluster: Cluster) -> None:
+    start(aws, EXTRACT, "sbx-1", "sbx")
+    for number in range(7):
+        start(aws, EXTRACT, f"dev-{number}")
+    runs = json.loads(status(aws, cluster, "--environment", "sbx", "--json").stdout)["runs"]
+    assert [run["execution_name"] for run in runs] == ["sbx-1"]
+
+
+def test_a_run_that_never_was_is_an_error_and_nothing_is_said_before_it(aws: Aws, cluster: Cluster) -> None:
+    start(aws, EXTRACT, "dev-1")
     result = status(aws, cluster, "nope")
-    assert result.exit_code == 2
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "postgres-etl: there is no run 'nope'\n"
+
+
+def test_a_run_for_another_environment_is_an_error(aws: Aws, cluster: Cluster) -> None:
+    start(aws, EXTRACT, "dev-1")
+    result = status(aws, cluster, "dev-1", "--environment", "sbx")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "postgres-etl: run 'dev-1' loads into 'dev', not into 'sbx'\n"
 
 
 def test_without_any_run_it_says_so(aws: Aws, cluster: Cluster) -> None:
     assert status(aws, cluster).stdout.splitlines()[0] == "nothing has run yet"
+
+
+def test_without_any_run_for_an_environment_it_says_so(aws: Aws, cluster: Cluster) -> None:
+    start(aws, EXTRACT, "dev-1")
+    result = status(aws, cluster, "--environment", "sbx")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "no run loads into 'sbx'")
+
+
+def test_what_is_not_looked_through_is_not_claimed(aws: Aws, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etl_cli.observer._LOOKED_THROUGH", 2)
+    for number in range(3):
+        start(aws, EXTRACT, f"dev-{number}")
+    assert status(aws, cluster, "--environment", "sbx").stdout.splitlines()[0] == (
+        "none of the latest 2 runs loads into 'sbx'"
+    )
+
+
+def test_a_run_that_may_not_be_seen_is_not_said_to_be_absent(aws: Aws, cluster: Cluster) -> None:
+    cluster.api.fault("GET", "/jobs$", times=None, status=403)
+    result = status(aws, cluster, "nope")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "no run can be seen")

@@ -33,19 +33,18 @@ class Watch:
         self.events: list[Event] = []
         self.pipeline = Pipeline.of("dev", NAME, [Stage.TRANSFORM])
         self.state = self.pipeline.stages[Stage.TRANSFORM]
+        self.followed = TransformStage(
+            jobs=TransformJobs(NAMESPACE, cluster.kubeconfig),
+            prefix=DumpPrefix("dev", NAME, "etl-dump"),
+            raw=Dumps(account, LoadBucket("raw-dumps", ACCOUNT), "raw"),
+            clean=Dumps(account, LoadBucket("dev-dumps", ACCOUNT), "clean"),
+            undelivered=lambda: letters,
+            clock=clock,
+            pace=pace,
+        )
         self.conductor = Conductor(
             pipeline=self.pipeline,
-            stages=[
-                TransformStage(
-                    jobs=TransformJobs(NAMESPACE, cluster.kubeconfig),
-                    prefix=DumpPrefix("dev", NAME, "etl-dump"),
-                    raw=Dumps(account, LoadBucket("raw-dumps", ACCOUNT), "raw"),
-                    clean=Dumps(account, LoadBucket("dev-dumps", ACCOUNT), "clean"),
-                    undelivered=lambda: letters,
-                    clock=clock,
-                    pace=pace,
-                )
-            ],
+            stages=[self.followed],
             listeners=[lambda _, event: self.events.append(event)],
             clock=clock,
             pace=pace,
@@ -259,6 +258,21 @@ def test_an_interrupt_leaves_the_job_and_says_how_to_end_it(
         f"(`kubectl -n etl delete job {JOB}` ends it)"
     )
     assert cluster.api.get("Job", JOB, NAMESPACE)["metadata"]["name"] == JOB
+
+
+def test_of_what_is_taken_down_with_the_run_nothing_is_said_to_go_on(
+    aws: Aws, cluster: Cluster, clock: SteppedClock, pace: Pace
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    cluster.add_job(JOB, NAME)
+    watch = Watch(aws, cluster, clock, pace)
+    watch.followed.is_ephemeral = True
+    clock.turns = [interrupt]
+    assert watch.run() is ExitStatus.ABORTED
+    assert watch.state.error == "interrupted"
+    assert watch.followed.timed_out() == f"Job {JOB} takes too long"
 
 
 def test_no_way_to_the_cluster_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,7 @@ class Bench:
             job_template=directory / "job.yaml",
             max_active=3,
             metrics_port=1,
+            metrics_address="127.0.0.1",
         )
         self.dispatcher = Dispatcher(self.settings, Jobs("etl", self.settings.job_template, self.api), self.metrics)
 

@@ -161,29 +161,88 @@ def test_many_faults_are_told_by_the_first_twelve(rules_of: RulesOf) -> None:
 
 
 HIDING_PLACES = {
-    "large_objects": ["BLOB", "BLOBS", "BLOB METADATA"],
-    "comments": ["COMMENT"],
-    "defaults": ["DEFAULT"],
-    "check_expressions": ["CHECK CONSTRAINT", "DOMAIN", "POLICY"],
-    "function_bodies": [
-        "FUNCTION", "PROCEDURE", "AGGREGATE", "TRIGGER", "EVENT TRIGGER", "RULE", "VIEW", "PROCEDURAL LANGUAGE",
-    ],
-    "materialized_views": ["MATERIALIZED VIEW", "MATERIALIZED VIEW DATA"],
-    "foreign_servers": ["SERVER", "FOREIGN DATA WRAPPER"],
-    "sequences": ["SEQUENCE SET"],
-}  # fmt: skip
+    ("large_objects", "BLOB"): "2 large objects in the dump, such as thing in public",
+    ("large_objects", "BLOBS"): "2 groups of large objects in the dump, such as thing in public",
+    ("large_objects", "BLOB METADATA"): "2 groups of large objects in the dump, such as thing in public",
+    ("comments", "COMMENT"): "2 comments in the dump, such as thing in public",
+    ("defaults", "DEFAULT"): "2 defaults in the dump, such as thing in public",
+    ("check_expressions", "CHECK CONSTRAINT"): "2 check constraints in the dump, such as thing in public",
+    ("check_expressions", "DOMAIN"): "2 domains in the dump, such as public.thing",
+    ("check_expressions", "POLICY"): "2 policies in the dump, such as thing in public",
+    ("function_bodies", "FUNCTION"): "2 functions in the dump, such as thing in public",
+    ("function_bodies", "PROCEDURE"): "2 procedures in the dump, such as thing in public",
+    ("function_bodies", "AGGREGATE"): "2 aggregates in the dump, such as thing in public",
+    ("function_bodies", "TRIGGER"): "2 triggers in the dump, such as thing in public",
+    ("function_bodies", "EVENT TRIGGER"): "2 event triggers in the dump, such as thing in public",
+    ("function_bodies", "RULE"): "2 rules in the dump, such as thing in public",
+    ("function_bodies", "VIEW"): "2 views in the dump, such as public.thing",
+    ("function_bodies", "PROCEDURAL LANGUAGE"): "2 procedural languages in the dump, such as thing in public",
+    ("materialized_views", "MATERIALIZED VIEW"): "2 materialized views in the dump, such as public.thing",
+    ("materialized_views", "MATERIALIZED VIEW DATA"): "2 materialized views in the dump, such as public.thing",
+    ("foreign_servers", "SERVER"): "2 servers in the dump, such as thing in public",
+    ("foreign_servers", "FOREIGN DATA WRAPPER"): "2 foreign data wrappers in the dump, such as thing in public",
+    ("sequences", "SEQUENCE SET"): "2 sequences in the dump, such as public.thing",
+}
 
 
-@pytest.mark.parametrize(
-    ("place", "description"), [(place, kind) for place, kinds in HIDING_PLACES.items() for kind in kinds]
-)
-def test_a_place_where_data_can_hide_needs_a_decision(rules_of: RulesOf, place: str, description: str) -> None:
+@pytest.mark.parametrize(("where", "told"), HIDING_PLACES.items())
+def test_a_place_where_data_can_hide_needs_a_decision(rules_of: RulesOf, where: tuple[str, str], told: str) -> None:
+    place, description = where
     toc = _toc(Entry(tag="thing", description=description), Entry(tag="other", description=description))
-    told = place.replace("_", " ")
-    wanted = f"{told} are in the dump (2, such as public.thing): decide elsewhere.{place} in columns.yaml"
+    wanted = f"{told}: decide elsewhere.{place} in columns.yaml"
     assert _message(toc, rules_of("version: 1\n")) == wanted
     assert _message(toc, rules_of(f"version: 1\nelsewhere: {{{place}: stop}}\n")) == wanted
     assert classify(toc, rules_of(f"version: 1\nelsewhere: {{{place}: keep}}\n")) == ()
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        (
+            [("Big Orders", "VIEW"), ("shout(text)", "FUNCTION"), ("users loud", "TRIGGER"), ("sales", "VIEW")],
+            '2 views, 1 function, 1 trigger in the dump, such as public."Big Orders": decide elsewhere.function_bodies',
+        ),
+        (
+            [("totals", "MATERIALIZED VIEW"), ("totals", "MATERIALIZED VIEW DATA")],
+            "1 materialized view in the dump, such as public.totals: decide elsewhere.materialized_views",
+        ),
+        (
+            [("16401..16420", "BLOB METADATA"), ("16401..16420", "BLOBS")],
+            "1 group of large objects in the dump, such as 16401..16420: decide elsewhere.large_objects",
+        ),
+        (
+            [("TABLE users", "COMMENT"), ("COLUMN users.email", "COMMENT")],
+            "2 comments in the dump, such as TABLE users in public: decide elsewhere.comments",
+        ),
+    ],
+)
+def test_what_is_undecided_is_called_by_its_own_name(
+    rules_of: RulesOf, entries: list[tuple[str, str]], told: str
+) -> None:
+    schemas = {"BLOB METADATA": "", "BLOBS": ""}
+    toc = _toc(
+        *(
+            Entry(tag=tag, description=description, schema=schemas.get(description, "public"))
+            for tag, description in entries
+        )
+    )
+    assert _message(toc, rules_of("version: 1\n")) == f"{told} in columns.yaml"
+
+
+@pytest.mark.parametrize(
+    ("place", "definition", "told"),
+    [
+        ("defaults", "a text DEFAULT 'x'::text", "2 tables with defaults in the dump, such as public.t"),
+        (
+            "check_expressions",
+            "CONSTRAINT c CHECK ((a <> 'x'))",
+            "2 tables with check expressions in the dump, such as public.t",
+        ),
+    ],
+)
+def test_tables_are_counted_by_what_hides_in_them(rules_of: RulesOf, place: str, definition: str, told: str) -> None:
+    toc = _toc(*(Entry(tag=tag, definition=f"CREATE TABLE public.{tag} (\n    {definition}\n);\n") for tag in "tu"))
+    assert _message(toc, rules_of("version: 1\n")) == f"{told}: decide elsewhere.{place} in columns.yaml"
 
 
 @pytest.mark.parametrize(

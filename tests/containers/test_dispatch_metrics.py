@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ def metrics() -> DispatchMetrics:
 
 @pytest.fixture
 def get(metrics: DispatchMetrics) -> Iterator[Get]:
-    server = metrics.serve(0)
+    server = metrics.serve("127.0.0.1", 0)
     port = server.server_address[1]
 
     def answer(path: str) -> tuple[int, str]:
@@ -32,6 +33,17 @@ def get(metrics: DispatchMetrics) -> Iterator[Get]:
     yield answer
     server.shutdown()
     server.server_close()
+
+
+def test_it_listens_where_it_is_told_alone(metrics: DispatchMetrics) -> None:
+    server = metrics.serve("127.0.0.2", 0)
+    try:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.server_address[1])).close()
+        socket.create_connection(("127.0.0.2", server.server_address[1])).close()
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_the_dispatcher_is_alive_while_its_loop_goes_round(

@@ -191,7 +191,7 @@ def _in_this_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program's own parts, but for the API and the port."""
     monkeypatch.setattr(dispatcher_module, "Jobs", lambda namespace, template: Jobs(namespace, template, bench.api))
     serve = DispatchMetrics.serve
-    monkeypatch.setattr(DispatchMetrics, "serve", lambda self, _port: serve(self, 0))
+    monkeypatch.setattr(DispatchMetrics, "serve", lambda self, _address, _port: serve(self, "127.0.0.1", 0))
 
 
 @pytest.mark.usefixtures("_in_this_process")

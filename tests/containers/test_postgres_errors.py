@@ -145,6 +145,11 @@ NAMES = {
         "No space left on device\nHINT:  Check free disk space.\n",
         'could not extend file "base/16384/2613": No space left on device',
     ),
+    "a full disk under initdb's server": (
+        '2026-01-02 03:04:05.678 UTC [123] FATAL:  could not write to file "pg_wal/xlogtemp.123": '
+        "No space left on device\nchild process exited with exit code 1\n",
+        'could not write to file "pg_wal/xlogtemp.123": No space left on device',
+    ),
     "a password": (
         'pg_dump: error: connection to server at "127.0.0.1", port 5432 failed: '
         'FATAL:  password authentication failed for user "etl_dump"\n',

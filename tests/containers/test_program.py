@@ -108,9 +108,13 @@ ENDINGS: dict[str, tuple[BaseException, ExitCode, str]] = {
     "a full disk": (
         OSError(errno.ENOSPC, "No space left on device", "/scratch/x"),
         ExitCode.NO_SPACE,
-        "No space left on device: /scratch/x",
+        "No space left on device: /scratch/x; give the program a larger disk",
     ),
-    "a used-up quota": (OSError(errno.EDQUOT, "Disk quota exceeded"), ExitCode.NO_SPACE, "Disk quota exceeded"),
+    "a used-up quota": (
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        ExitCode.NO_SPACE,
+        "Disk quota exceeded; give the program a larger disk",
+    ),
     "a file that cannot be read": (
         PermissionError(errno.EACCES, "Permission denied", "/scratch/x"),
         ExitCode.SOFTWARE,

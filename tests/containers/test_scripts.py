@@ -129,6 +129,29 @@ def test_an_error_of_a_statement_that_rows_made_does_not_show_it(script: Path, c
     assert script_error(said, [script]) == "10_users.sql:1: syntax error (42601)"
 
 
+OWN_WORDS = {
+    r"\i other.sql": (
+        "other.sql: No such file or directory",
+        r"there is no file other.sql: a script has the other *.sql files beside it, by \ir, and no more",
+    ),
+    r"\ir sub/other.sql": (
+        "{directory}/sub/other.sql: No such file or directory",
+        r"there is no file sub/other.sql: a script has the other *.sql files beside it, by \ir, and no more",
+    ),
+    r"\nonsense": (r"invalid command \nonsense", r"invalid command \nonsense"),
+    r"\i :name": (f"{CANARY}: No such file or directory", "psql cannot run it"),
+    r"\connect :name": (f"\\connect: invalid port number: {CANARY}", "psql cannot run it"),
+}
+
+
+@pytest.mark.parametrize(("line", "words"), OWN_WORDS.items())
+def test_psql_s_own_words_name_what_the_line_itself_says(script: Path, line: str, words: tuple[str, str]) -> None:
+    told, shown = words
+    script.write_text(f"SELECT 1;\n{line}\n")
+    said = _said(script, 2, f"error: {told.format(directory=script.parent)}")
+    assert script_error(said, [script]) == f"10_users.sql:2: {shown}"
+
+
 def test_a_script_that_commits_is_told_as_such(script: Path) -> None:
     said = _said(Path("/x/last"), 12, "ERROR:  2D000: invalid transaction termination", "LOCATION:  x, y.c:1")
     assert script_error(said, [script]) == (

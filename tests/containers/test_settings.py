@@ -176,7 +176,10 @@ def test_the_dispatcher_reads_its_whole_environment(environments: dict[str, dict
         job_template=tmp_path / "job.yaml",
         max_active=3,
         metrics_port=9090,
+        metrics_address="0.0.0.0",  # noqa: S104 - of a pod, whose kubelet asks from outside
     )
+    environments[DISPATCHER_CONTAINER]["METRICS_ADDRESS"] = "127.0.0.1"
+    assert DispatcherSettings.from_env(environments[DISPATCHER_CONTAINER]).metrics_address == "127.0.0.1"
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -71,6 +71,15 @@ def test_a_table_of_contents_less_some_kinds_keeps_the_rest_to_the_byte(version:
     ]
 
 
+def test_a_comment_goes_with_what_it_is_about_and_no_other_does() -> None:
+    large_object = Entry(dump_id=80, tag="4242", description="BLOB METADATA", schema="")
+    about = Entry(dump_id=81, tag="LARGE OBJECT 4242", description="COMMENT", schema="", dependencies=(80,))
+    table = Entry(dump_id=82, tag="t")
+    of_table = Entry(dump_id=83, tag="TABLE t", description="COMMENT", dependencies=(82,))
+    content = toc_bytes([ENCODING, large_object, about, table, of_table])
+    assert read_toc(content).without({"BLOB METADATA"}) == toc_bytes([ENCODING, table, of_table])
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_table_of_contents_cut_anywhere_is_refused(version: tuple[int, int, int]) -> None:
     content = toc_bytes(ENTRIES, version)

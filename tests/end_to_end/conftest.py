@@ -13,6 +13,7 @@ from etl_local.comparison import compare
 from etl_local.sample.marketplace import generate
 from etl_local.standin import StandIn
 from tests.end_to_end.outcome import EXECUTION_NAME, ROOT, Outcome, command
+from tests.end_to_end.shop import Shop, opened_shop
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +35,19 @@ def open_directory() -> Iterator[Path]:
         directory = Path(name)
         directory.chmod(0o711)
         yield directory
+
+
+@pytest.fixture(scope="module")
+def shop(open_directory: Path) -> Iterator[Shop]:
+    directory = open_directory / "shop"
+    directory.mkdir(mode=0o711)
+    with opened_shop(directory) as shop:
+        yield shop
+
+
+@pytest.fixture
+def temporary(open_directory: Path, request: pytest.FixtureRequest) -> Path:
+    """Where the temporary files of one demo go."""
+    directory = open_directory / f"demo-{abs(hash(request.node.name))}"
+    directory.mkdir(mode=0o711)
+    return directory

@@ -28,16 +28,20 @@ class Outcome:
     report: dict[str, Any]
     comparison: Comparison
 
-    def manifest(self, bucket: str) -> dict[str, Any]:
-        client: Any = boto3.client(
-            "s3",
+    def client(self, service: Any) -> Any:
+        """A client of the stand-in's AWS."""
+        environment = self.standin.environment()
+        return boto3.client(
+            service,
             region_name=self.standin.outputs["region"],
-            endpoint_url=self.standin.environment()["AWS_ENDPOINT_URL"],
-            aws_access_key_id=self.standin.environment()["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.standin.environment()["AWS_SECRET_ACCESS_KEY"],
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
         )
+
+    def manifest(self, bucket: str) -> dict[str, Any]:
         key = f"dev/{EXECUTION_NAME}/etl-dump/manifest.json"
-        return json.loads(client.get_object(Bucket=self.standin.outputs[bucket], Key=key)["Body"].read())
+        return json.loads(self.client("s3").get_object(Bucket=self.standin.outputs[bucket], Key=key)["Body"].read())
 
 
 def command(standin: StandIn | None, *arguments: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:

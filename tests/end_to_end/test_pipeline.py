@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 
+import psutil
 import psycopg
 import pytest
 from etl_runtime.contract import rules_digest
 from etl_runtime.rules import Rules, TableRule, read_rules
 
+from etl_local.comparison.catalog import OBJECT_KINDS
 from tests.end_to_end.outcome import EXECUTION_NAME, ROOT, Outcome, command
 
 pytestmark = pytest.mark.end_to_end
@@ -24,6 +28,18 @@ DELETED_FROM_BY_SCRIPTS = {
     "public.users",
 }
 """Tables that lose rows, or a reference, by the sample's scripts, by their cascades or by a row filter."""
+
+
+NULLED_REFERENCES = {
+    "public.brief_responses": "responder_id",
+    "public.briefs": "copied_from",
+    "public.support_messages": "user_id",
+}
+"""References that the schema's own ON DELETE SET NULL clears where scripts delete what they lead to."""
+COMPUTED = {("public.users", "email_domain")}
+"""Columns that the target's own server generates from scrubbed ones."""
+EVERY_KIND = OBJECT_KINDS - {"extension", "policy"}
+"""Kinds of which the sample holds at least one object."""
 
 
 def _rule(rules: Rules, table: str) -> TableRule:
@@ -50,14 +66,25 @@ def test_only_scrubbed_columns_and_filtered_rows_differ(outcome: Outcome) -> Non
         if _rule(rules, table.table).mode == "truncate":
             assert table.target_rows == 0, table.table
             continue
-        # A generated column follows what it is made from; a reference is nulled by the schema's own ON DELETE.
-        generated = {"public.users": {"email_domain"}}.get(table.table, set())
-        nulled = {"author_id", "user_id", "responder_id", "copied_from", "acknowledged_by"}
-        differing = {column.name for column in table.columns}
-        assert differing <= _allowed_columns(rules, table.table) | generated | nulled, table.table
+        kept = {column.name for column in table.columns} - _allowed_columns(rules, table.table)
+        followed = {column for name, column in {*COMPUTED, *NULLED_REFERENCES.items()} if name == table.table}
+        assert kept == followed, table.table
         if table.removed_rows:
             assert table.table in DELETED_FROM_BY_SCRIPTS, table.table
         assert not table.added_rows, table.table
+
+
+def test_a_reference_that_differs_was_cleared_and_no_other_was_set(outcome: Outcome) -> None:
+    for table, column in NULLED_REFERENCES.items():
+        query = f"SELECT id, {column} FROM {table}".encode()
+        with (
+            psycopg.connect(outcome.standin.source_dsn) as source,
+            psycopg.connect(outcome.standin.target_dsn) as target,
+        ):
+            originals = dict(source.execute(query).fetchall())
+            differing = {key: value for key, value in target.execute(query) if value != originals[key]}
+        assert differing, table
+        assert set(differing.values()) == {None}, table
 
 
 def test_every_scrubbed_column_that_had_values_has_changed(outcome: Outcome) -> None:
@@ -79,7 +106,7 @@ def test_every_table_index_constraint_sequence_view_and_trigger_arrives(outcome:
     }
     assert differing == {}
     counted = {kind.kind: kind.source_count for kind in comparison.objects}
-    assert all(counted[kind] for kind in ("index", "constraint", "sequence", "view", "trigger")), counted
+    assert {kind for kind, count in counted.items() if count} >= EVERY_KIND
 
 
 def test_no_address_of_a_source_user_is_anywhere_in_the_target(outcome: Outcome) -> None:
@@ -98,6 +125,19 @@ def test_no_address_of_a_source_user_is_anywhere_in_the_target(outcome: Outcome)
                 text = b"".join(bytes(part) for part in copy).decode()
             found |= originals & set(re.findall(r"[\w.+-]+@[\w.-]+", text))
     assert found == set()
+
+
+@pytest.mark.usefixtures("outcome")
+def test_nothing_listens_where_another_machine_reaches_it() -> None:
+    ours = psutil.Process()
+    listening = {
+        (process.name(), connection.laddr[0])
+        for process in (ours, *ours.children(recursive=True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert len(listening) > 1
+    assert {address for _, address in listening} <= {"127.0.0.1", "::1"}, listening
 
 
 def test_the_clean_manifest_says_what_was_done_to_which_dump_by_which_rules(outcome: Outcome) -> None:
@@ -140,6 +180,20 @@ def test_a_dump_that_does_not_exist_is_not_loaded(outcome: Outcome) -> None:
     assert done.returncode != 0
     assert "nobody-made-this" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_load_machine_itself_names_a_dump_that_does_not_exist(outcome: Outcome) -> None:
+    machine = outcome.standin.outputs["load_state_machine_arn"]
+    client = outcome.client("stepfunctions")
+    document = json.dumps({"LOAD_FILENAME": "dev/nobody-made-this/etl-dump"})
+    execution = client.start_execution(stateMachineArn=machine, name="of-nothing", input=document)["executionArn"]
+    while (ended := client.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        time.sleep(0.1)
+    assert (ended["error"], ended["cause"]) == (
+        "Load.DumpMissing",
+        "There is no manifest at LOAD_FILENAME in the load bucket, or this machine may not read it: "
+        "name a dump that was cleaned and has not expired.",
+    )
 
 
 def test_an_unknown_load_environment_is_refused_before_anything_starts(outcome: Outcome) -> None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import boto3
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
@@ -20,12 +21,16 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_callback
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+    StateTaskServiceAwsSdk,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_ecs import (
     StateTaskServiceEcs,
 )
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 from etl_local.patching import replaced
+from etl_local.sdk_error_bridge import named_errors
 
 ACCOUNT: Final = "123456789012"
 """moto's own."""
@@ -119,6 +124,21 @@ class Script:
         return self.outcomes[len(self.runs) - 1]
 
 
+@contextlib.contextmanager
+def _s3_answering(status: int) -> Iterator[None]:
+    """Let S3 answer each question with an HTTP status; 0 lets moto answer."""
+    answer: Callable[..., None] = StateTaskServiceAwsSdk._eval_service_task
+
+    def eval_service_task(service: StateTaskServiceAwsSdk, **arguments: Any) -> None:
+        if status:
+            metadata = {"HTTPStatusCode": status, "RequestId": "0"}
+            raise ClientError({"Error": {"Message": ""}, "ResponseMetadata": metadata}, "HeadObject")  # type: ignore[arg-type]  # what moto reads
+        answer(service, **arguments)
+
+    with replaced(StateTaskServiceAwsSdk, "_eval_service_task", eval_service_task):
+        yield
+
+
 def _failure(service: StateTaskServiceEcs, env: Any, error: Any, cause: str) -> FailureEventException:
     details = TaskFailedEventDetails(
         resourceType=service._get_sfn_resource_type(),
@@ -143,6 +163,7 @@ def execute(
     objects: Sequence[tuple[str, str]] = (),
     topic: str = "",
     name: str = "nightly-1",
+    s3_status: int = 0,
 ) -> Ended:
     """Run a definition to its end.
 
@@ -153,12 +174,14 @@ def execute(
         objects: (bucket, key) of what is in S3; "" as key makes the bucket alone.
         topic: name of the topic that is there, "" for none.
         name: of the execution.
+        s3_status: an HTTP status that S3 answers whatever it is asked; 0 for what is true.
 
     Raises:
         TimeoutError: it did not end.
     """
     script = Script(outcomes)
-    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}), script.played():
+    interpreted = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
+    with interpreted, named_errors(), script.played(), _s3_answering(s3_status):
         _fill(objects)
         mailbox = _mailbox(topic) if topic else ""
         client = boto3.client("stepfunctions", region_name=REGION)

@@ -303,3 +303,11 @@ def test_the_only_secret_of_the_stacks_is_encrypted_in_their_files() -> None:
         raw = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
         assert set(raw["postgres-etl:scrubSalt"]) == {"secure"}
         assert stack_config(stack)["scrubSalt"] == SALT
+
+
+def test_rules_that_no_config_map_takes_are_refused_before_anything_is_registered(tmp_path: Path) -> None:
+    (tmp_path / "columns.yaml").write_text("version: 1\n")
+    (tmp_path / "10_latin.sql").write_bytes(b"-- caf\xe9\n")
+    assert faults("dev", tmp_path) == [
+        "Pulumi.dev.yaml: postgres-etl:scrubDirectory cannot be used: 10_latin.sql:1: not UTF-8 text"
+    ]

@@ -50,6 +50,7 @@ def load(
     manifest: bool = True,
     topic: bool = True,
     environment: str = "sbx",
+    s3_status: int = 0,
 ) -> Ended:
     return execute(
         definitions["load"],
@@ -58,6 +59,7 @@ def load(
         objects=[(LOAD, f"{environment}/nightly-1/etl-dump/manifest.json" if manifest else "")],
         topic="postgres-etl-alarms-sbx" if topic else "",
         name="load-1",
+        s3_status=s3_status,
     )
 
 
@@ -181,8 +183,19 @@ def test_a_dump_without_a_manifest_is_a_failure_whatever_its_task_said(definitio
 
 def test_a_cleaned_dump_without_a_manifest_starts_nothing(definitions: dict[str, Any]) -> None:
     ended = load(definitions, manifest=False)
-    assert (ended.status, ended.error) == ("FAILED", "Load.Failed")
-    assert ended.states == ["ValidateInput", "FindCleanedDump", *FAILURE]
+    assert (ended.status, ended.error) == ("FAILED", "Load.DumpMissing")
+    assert ended.states == ["ValidateInput", "FindCleanedDump", "IsDumpMissing", "RefuseMissingDump"]
+    assert ended.runs == []
+
+
+@pytest.mark.parametrize(
+    ("status", "end"), [(403, ["RefuseMissingDump"]), (404, ["RefuseMissingDump"]), (503, FAILURE)]
+)
+def test_of_what_s3_answers_only_an_object_that_is_not_shown_is_a_missing_dump(
+    status: int, end: list[str], definitions: dict[str, Any]
+) -> None:
+    ended = load(definitions, s3_status=status)
+    assert ended.states == ["ValidateInput", "FindCleanedDump", "IsDumpMissing", *end]
     assert ended.runs == []
 
 

@@ -150,6 +150,29 @@ def test_the_load_machine_is_this(sbx: Deployment) -> None:
                 ),
                 "Comment": "A dump without a manifest does not exist: nothing is started for it.",
                 "Next": "RestoreCleanedDump",
+                "Catch": [
+                    {
+                        "ErrorEquals": ["S3.NoSuchKeyException", "S3.S3Exception"],
+                        "ResultPath": "$.error",
+                        "Next": "IsDumpMissing",
+                    },
+                    TO_FAILURE,
+                ],
+            },
+            "IsDumpMissing": {
+                "Type": "Choice",
+                "Comment": "Of a missing object S3 says 403 to who may not list.",
+                "Choices": [
+                    {"Variable": "$.error.Cause", "StringMatches": "*Status Code: 404*", "Next": "RefuseMissingDump"},
+                    {"Variable": "$.error.Cause", "StringMatches": "*Status Code: 403*", "Next": "RefuseMissingDump"},
+                ],
+                "Default": "NotifyFailure",
+            },
+            "RefuseMissingDump": {
+                "Type": "Fail",
+                "Error": "Load.DumpMissing",
+                "Cause": "There is no manifest at LOAD_FILENAME in the load bucket, or this machine may not read it: "
+                "name a dump that was cleaned and has not expired.",
             },
             "RestoreCleanedDump": {
                 **restore,

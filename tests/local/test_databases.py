@@ -24,10 +24,24 @@ def test_a_connection_string_of_this_machine_is_taken_apart(dsn: str):
 
 
 @pytest.mark.parametrize(
+    ("given", "host"), [("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("0:0:0:0:0:0:0:1", "::1")]
+)
+def test_every_loopback_address_is_this_machine(given: str, host: str):
+    assert existing_source(f"host={given} user=reader dbname=shop").host == host
+
+
+@pytest.mark.parametrize("socket", ["/var/run/postgresql", "@postgresql"])
+def test_a_socket_is_refused_for_what_it_is(socket: str):
+    with pytest.raises(SourceError, match=r"^name the source by localhost .*: tasks are not given its socket$"):
+        existing_source(f"host={socket} user=reader dbname=shop")
+
+
+@pytest.mark.parametrize(
     ("dsn", "why"),
     [
         ("postgresql://reader:synthetic@db.example.com/shop", "must be on this machine"),
-        ("host=/var/run/postgresql user=reader dbname=shop", "must be on this machine"),
+        ("host=192.0.2.1 user=reader dbname=shop", "must be on this machine"),
+        ("host=::ffff:192.0.2.1 user=reader dbname=shop", "must be on this machine"),
         ("host=localhost,db.example.com user=reader dbname=shop", "must be on this machine"),
         ("postgresql://localhost", "has no user, dbname"),
         ("postgresql://reader:synthetic@localhost/shop?nonsense=1", "is no connection string"),

@@ -291,6 +291,17 @@ def test_a_log_is_read_whole_and_by_its_tail_and_kept_as_a_file(cluster: Cluster
     ]
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_disk_without_space_for_the_file_keeps_no_line_from_the_pods_log(cluster: Cluster):
+    cluster.start_kubelet()
+    # /dev/full fails each write as a full disk does
+    (cluster.directory / "k/logs/pod.log").symlink_to("/dev/full")
+    pod = run(cluster, "print('no space'); raise SystemExit(70)")
+    assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 70
+    assert printed(cluster) == ["no space"]
+    assert cluster.core.read_namespaced_pod_log("pod", "default") == "no space\n"
+
+
 def test_a_log_is_followed_line_by_line_until_the_container_ends(cluster: Cluster):
     cluster.start_kubelet()
     heard = cluster.directory / "heard"

@@ -101,6 +101,19 @@ def test_both_streams_reach_the_log_stream_of_the_task_in_order(cloud: Cloud, tm
     assert file.read_text() == "one\n\ntwo\nthree\n"
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_disk_without_space_for_the_file_keeps_no_line_from_the_log_stream(cloud: Cloud, tasks: LocalTasks):
+    def fill(task: Any, definition: Any) -> None:
+        # /dev/full fails each write as a full disk does
+        (tasks._surroundings.directory / f"{task.id}.log").symlink_to("/dev/full")
+        start(task, definition)
+
+    start, tasks.start = tasks.start, fill  # type: ignore[method-assign]
+    task, lines = run(cloud, "print('no space'); raise SystemExit(70)")
+    assert lines == ["no space"]
+    assert task["containers"][0]["exitCode"] == 70
+
+
 def test_a_log_of_thousands_of_lines_is_complete_when_the_task_has_stopped(cloud: Cloud):
     _, lines = run(cloud, "for n in range(3000): print(n)")
     assert lines == [str(n) for n in range(3000)]

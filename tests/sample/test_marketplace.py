@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from etl_local.sample.marketplace import Marketplace, generate
+from etl_local.sample.marketplace import SAMPLE_BYTES, Marketplace, generate
 from tests.sample.conftest import SCALE, Connection, Server
 
 pytestmark = pytest.mark.end_to_end
@@ -86,6 +86,11 @@ def test_the_generator_tells_the_size_and_leaves_statistics(marketplace: tuple[s
     assert row is not None
     assert abs(row[0] - told.database_bytes) < 1_000_000
     assert row[1] == 0
+
+
+def test_at_scale_1_it_has_the_size_that_is_told_of_it(servers: dict[int, Server]) -> None:
+    dsn = servers[18].new_database("whole")
+    assert 0.95 < generate(dsn, 1).database_bytes / SAMPLE_BYTES < 1.02
 
 
 def test_every_address_and_number_in_it_is_one_that_nobody_has(marketplace: tuple[str, Marketplace]) -> None:

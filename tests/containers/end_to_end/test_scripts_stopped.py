@@ -81,7 +81,12 @@ STOPPED: dict[str, tuple[list[str], str]] = {
     ),
     "a command that psql does not know": (
         [NOTES + "\\nonsense\n"],
-        "scrub script stopped: 10.sql:2: psql cannot run it",
+        "scrub script stopped: 10.sql:2: invalid command \\nonsense",
+    ),
+    "a file that is not there": (
+        [NOTES + "\\ir other.sql\n"],
+        "scrub script stopped: 10.sql:2: there is no file other.sql: a script has the other *.sql files beside it, "
+        "by \\ir, and no more",
     ),
     "a condition that is not closed": (
         ["\\if false\n" + NOTES],

@@ -36,8 +36,7 @@ STOPPED: dict[str, tuple[list[tuple[str, str]], int, str]] = {
     "a place without a decision": (
         [("  materialized_views: keep\n", "")],
         78,
-        "materialized views are in the dump (2, such as public.totals): "
-        "decide elsewhere.materialized_views in columns.yaml",
+        "1 materialized view in the dump, such as public.totals: decide elsewhere.materialized_views in columns.yaml",
     ),
     "an expression that gives the original": (
         [("email: scrub.email(email)", "email: \"CASE WHEN id = 7 THEN email ELSE id || '@example.com' END\"")],
