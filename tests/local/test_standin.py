@@ -166,6 +166,7 @@ class Program:
     """A Python program with a stand-in in it, which tells its events by lines."""
 
     def __init__(self, rules: Path, program: str = PROGRAM) -> None:
+        self.shared_memory_before = _shared_memory()
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, str(rules)],
             stdout=subprocess.PIPE,
@@ -222,10 +223,13 @@ def assert_nothing_is_left(program: Program, seen: tuple[list[psutil.Process], l
     for port in ports:
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0, port
+    assert not (_shared_memory() - program.shared_memory_before) & {process.pid for process in processes}
+
+
+def _shared_memory() -> set[int]:
+    """The processes that made what System V shared memory there is; a number may have been another process's before."""
     segments = Path("/proc/sysvipc/shm")
-    if segments.exists():
-        creators = {int(line.split()[4]) for line in segments.read_text().splitlines()[1:]}
-        assert not creators & {process.pid for process in processes}
+    return {int(line.split()[4]) for line in segments.read_text().splitlines()[1:]} if segments.exists() else set()
 
 
 def _is_alive(process: psutil.Process) -> bool:
