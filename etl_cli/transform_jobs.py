@@ -151,18 +151,11 @@ class TransformJobs:
         lost on the way: what matters is how far the program is now, and why it ended.
         """
         try:
-            pods = self._core.list_namespaced_pod(
-                self.namespace, label_selector=f"job-name={job.name}", _request_timeout=_REQUEST_SECONDS
-            ).items
-            newest = max(
-                (pod.metadata for pod in pods if pod.metadata is not None),
-                key=lambda metadata: metadata.creation_timestamp or datetime.min,
-                default=None,
-            )
-            if newest is None or newest.name is None:
+            newest = self._newest_pod(job)
+            if newest is None or newest.metadata is None or newest.metadata.name is None:
                 return []
             text = self._core.read_namespaced_pod_log(
-                newest.name,
+                newest.metadata.name,
                 self.namespace,
                 container=TRANSFORM_CONTAINER,
                 tail_lines=_TAIL_LINES,
@@ -171,3 +164,21 @@ class TransformJobs:
         except KUBERNETES_ERRORS:
             return []
         return [line for line in map(LogLine.parse, (text or "").splitlines()) if line is not None]
+
+    def pod_message(self, job: TransformJob) -> str:
+        """What the cluster says of a Job's newest pod, such as why it was evicted; "" where it says nothing."""
+        try:
+            newest = self._newest_pod(job)
+        except KUBERNETES_ERRORS:
+            return ""
+        return (newest.status.message or "") if newest and newest.status else ""
+
+    def _newest_pod(self, job: TransformJob) -> client.V1Pod | None:
+        pods = self._core.list_namespaced_pod(
+            self.namespace, label_selector=f"job-name={job.name}", _request_timeout=_REQUEST_SECONDS
+        ).items
+        return max(
+            (pod for pod in pods if pod.metadata is not None),
+            key=lambda pod: (pod.metadata and pod.metadata.creation_timestamp) or datetime.min,
+            default=None,
+        )

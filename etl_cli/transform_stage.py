@@ -161,8 +161,12 @@ class TransformStage:
             seen, is_absent = self._look_for_clean()
             missing = f"Job {job.name} completed, but {self.clean.absence(self.prefix)}"
             return seen + (self._unless_settling(missing) if is_absent else [])
+        if self._failure:
+            return [self._end(job.state, self._failure.error)]
+        # What never got so far as to say something itself: an evicted pod, a node that is gone.
+        message = self.jobs.pod_message(job)
         reason = f"Job {job.name} failed" + (f" ({job.reason})" if job.reason else "")
-        return [self._end(job.state, self._failure.error if self._failure else reason)]
+        return [self._end(job.state, f"{reason}: {message}" if message else reason)]
 
     def _without_job(self) -> list[Event]:
         if self._job is not None:

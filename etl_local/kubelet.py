@@ -194,20 +194,34 @@ class Kubelet:
         if pod is None or self._jobs.disowns(pod):
             return
         deleting = "deletionTimestamp" in pod["metadata"]
-        if local is None:
-            if pod["status"].get("phase") in FINISHED or deleting:
-                self._end_unstarted(pod)
-                return
-            local = self._take(pod)
-        if deleting:
-            local.stop(pod["metadata"]["deletionGracePeriodSeconds"])
-        local.step()
+        if local is None and (pod["status"].get("phase") in FINISHED or deleting):
+            self._end_unstarted(pod)
+            return
+        try:
+            local = local or self._take(pod)
+            if deleting:
+                local.stop(pod["metadata"]["deletionGracePeriodSeconds"])
+            local.step()
+        except OSError as error:
+            self._evict(namespace, name, error)
+            return
         self._store.update(
             POD, namespace, name, lambda found: local.write_status(found["status"]), subresource="status"
         )
         if deleting and local.has_ended:
             local.close()
             self._store.delete(POD, namespace, name, DeleteOptions(grace_seconds=0, uid=local.uid))
+
+    def _evict(self, namespace: str, name: str, error: OSError) -> None:
+        """Fail a pod that this machine has no room for, as a node does whose disk is full."""
+        if local := self._pods.get((namespace, name)):
+            local.close()
+        status = {
+            "phase": "Failed",
+            "reason": "Evicted",
+            "message": f"The node was low on resource: ephemeral-storage. {error.strerror}",
+        }
+        self._store.update(POD, namespace, name, lambda found: found["status"].update(status), subresource="status")
 
     def _end_unstarted(self, pod: Object) -> None:
         """A pod on its way out that nothing runs of any more, or ever."""

@@ -25,6 +25,8 @@ SCRUBBER = "scrubber"
 """The ordinary role that owns the restored database: a dump's code must never run as a superuser."""
 DATABASE = "scratch"
 _START_SECONDS = 60
+_LEAST_FREE_BYTES = 64 << 20
+"""A server writes some segments of WAL, 16 MiB each, before it answers."""
 _LONGEST_SOCKET_DIRECTORY = 90
 """A socket's path has 107 bytes at most, 16 of them for its name."""
 _SETTINGS: Mapping[str, str] = {
@@ -165,7 +167,9 @@ class Scratch:
                 return
             except psycopg.OperationalError:
                 time.sleep(0.05)
-        raise Fault(ExitCode.UNAVAILABLE, "the scratch server does not start: check the pod's memory and disk")
+        if shutil.disk_usage(self._data.parent).free < _LEAST_FREE_BYTES:
+            raise Fault(ExitCode.NO_SPACE, "no space: the scratch server does not start; give it a larger disk")
+        raise Fault(ExitCode.UNAVAILABLE, "the scratch server does not start: check the pod's memory")
 
     def connect(self, role: str = SCRUBBER, database: str = DATABASE) -> Connection:
         """A connection, autocommit, in the session settings that make equal values equal text."""

@@ -17,6 +17,7 @@ from etl_cli.events import Event, Stage, State, Totals
 from etl_cli.pipeline import Pipeline
 from etl_cli.transform_jobs import TransformJobs
 from etl_cli.transform_stage import TransformStage
+from etl_local.kubernetes_kinds import POD
 
 from .conftest import ACCOUNT, NAMESPACE, REGION, Aws, Cluster, SteppedClock, manifest
 
@@ -241,6 +242,24 @@ def test_only_the_end_of_a_long_log_is_asked_for(cluster: Cluster) -> None:
     jobs = TransformJobs(NAMESPACE, cluster.kubeconfig)
     lines = jobs.log(jobs.of_execution(NAME)[0])
     assert [line.fields["step"] for line in lines] == [f"step {number}" for number in range(100, 300)]
+
+
+def test_of_a_pod_that_never_spoke_the_cluster_says_why_it_ended(
+    aws: Aws, cluster: Cluster, clock: SteppedClock, pace: Pace
+) -> None:
+    cluster.add_job(JOB, NAME)
+    message = "The node was low on resource: ephemeral-storage."
+    metadata = {"name": f"{JOB}-abcde", "namespace": NAMESPACE, "labels": {"job-name": JOB}}
+    containers = [{"name": "transform", "image": "transform@sha256:1"}]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": containers}}
+    cluster.api.create(pod)
+    cluster.api.store.update(
+        POD, NAMESPACE, metadata["name"], lambda found: found["status"].update(message=message), subresource="status"
+    )
+    cluster.end_job(JOB, "Failed", "BackoffLimitExceeded")
+    watch = Watch(aws, cluster, clock, pace)
+    assert watch.run() is ExitStatus.WORK_FAILED
+    assert watch.state.error == f"Job {JOB} failed (BackoffLimitExceeded): {message}"
 
 
 def test_an_interrupt_leaves_the_job_and_says_how_to_end_it(

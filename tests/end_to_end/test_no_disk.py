@@ -22,7 +22,7 @@ pytestmark = pytest.mark.end_to_end
 
 def test_a_sample_that_no_disk_holds_is_refused_before_anything_starts(temporary: Path) -> None:
     demo = start_demo(temporary, "--scale", "100000000")
-    told, errors = demo.communicate(timeout=60)
+    told, errors = demo.communicate(timeout=180)
     assert (demo.returncode, told, len(errors.splitlines()), left_behind(temporary)) == (2, "", 1, [])
     assert re.fullmatch(
         rf"postgres-etl: no space: {temporary} has \S+ \wB free, and this wants 48,000 TB: set TMPDIR to a directory "
@@ -91,7 +91,7 @@ def test_a_disk_that_fills_during_the_run_is_told_in_one_line(
         if moment in line:
             _fill(small_disk)
             break
-    told, errors = demo.communicate(timeout=60)
+    told, errors = demo.communicate(timeout=180)
     assert (demo.returncode, errors, left_behind(small_disk)) == (1, "", [])
     (failed,) = [line for line in told.splitlines() if " failed after " in line and line[:2] == "20"]
     assert re.search(r"no space: |No space left on device", failed), failed

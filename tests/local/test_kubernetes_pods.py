@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -228,6 +229,21 @@ def test_the_interpreter_is_this_machines_own_wherever_volumes_are_mounted(clust
     mount = {"name": "over", "mountPath": str(Path(sys.executable).parent)}
     run(cluster, "print('hello')", container={"volumeMounts": [mount]}, volumes=[{"name": "over", "emptyDir": {}}])
     assert printed(cluster) == ["hello"]
+
+
+def test_a_pod_that_the_disk_has_no_room_for_is_evicted(cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
+    cluster.start_kubelet()
+
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("etl_local.kubelet_pod.tempfile.mkdtemp", full)
+    status = run(cluster, "print('hello')")["status"]
+    assert (status["phase"], status["reason"], status["message"]) == (
+        "Failed",
+        "Evicted",
+        "The node was low on resource: ephemeral-storage. No space left on device",
+    )
 
 
 @pytest.mark.parametrize("command", [["no-such-program"], []])
