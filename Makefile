@@ -1,7 +1,10 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 VENV := .venv
 BIN := $(VENV)/bin
+KERNEL := containers/etl_runtime/proof/_kernel.so
+KERNEL_SOURCES := $(wildcard containers/etl_runtime/proof/kernel/*.[ch])
 SOURCES := __main__.py etl_infra etl_cli etl_local containers tests bench
 
 .PHONY: help
@@ -9,15 +12,15 @@ help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 16
 
 .PHONY: demo
-demo: $(VENV)/installed ## Carry a real database through the whole system on this machine (DEMO="--scale 5 --keep")
+demo: $(VENV)/installed $(KERNEL) ## Carry a real database through the whole system on this machine (DEMO="--scale 5 --keep")
 	@$(BIN)/postgres-etl demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/installed checkov lint types ## Everything: lint, types, and all tests, the end-to-end ones included
+test: $(VENV)/installed $(KERNEL) checkov lint types ## Everything: lint, types, and all tests, the end-to-end ones included
 	$(BIN)/pytest $(PARALLEL)
 
 .PHONY: quick
-quick: $(VENV)/installed ## The tests to run on every save: under a minute
+quick: $(VENV)/installed $(KERNEL) ## The tests to run on every save: under a minute
 	$(BIN)/pytest $(PARALLEL) -m 'not end_to_end'
 # Half of the tests' time is waiting; a file's tests stay together for the fixtures that they share.
 PARALLEL := --numprocesses 3 --dist loadfile --quiet
@@ -45,7 +48,7 @@ docs: $(VENV)/installed ## Write the generated pages of docs/
 	@$(BIN)/python -m etl_local.documentation
 
 .PHONY: bench
-bench: $(VENV)/installed ## Measure: ratios side by side, medians of interleaved rounds
+bench: $(VENV)/installed $(KERNEL) ## Measure: ratios side by side, medians of interleaved rounds
 	$(BIN)/python bench/pipeline.py
 
 .PHONY: pins
@@ -64,7 +67,7 @@ checkov: .venv-checkov/installed
 	@touch $@
 
 # Byte-code of all of pulumi_aws would take minutes; of what is imported here it takes seconds, and spares each start some.
-COMPILED := boto3 botocore flask kubernetes moto psycopg pulumi pulumi_kubernetes/core pulumi_kubernetes/meta rich typer \
+COMPILED := boto3 botocore flask kubernetes moto numpy psycopg pulumi pulumi_kubernetes/core pulumi_kubernetes/meta rich typer \
 	$(addprefix pulumi_aws/,cloudwatch ec2 ecs iam kms rds s3 secretsmanager sfn sns sqs vpc)
 $(VENV)/installed: requirements.txt pyproject.toml
 	@python3 -c 'import sys; sys.exit("postgres-etl needs python3 >= 3.11" if sys.version_info < (3, 11) else 0)'
@@ -73,7 +76,13 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
 	@cd $(VENV)/lib/python3*/site-packages && $(CURDIR)/$(BIN)/python -m compileall -q -j 0 $(COMPILED)
+	@$(MAKE) --no-print-directory $(KERNEL)
 	@touch $@
+
+# The part of the proof that reads every byte is C; this compiler is the same on every machine, and so are its results.
+$(KERNEL): $(KERNEL_SOURCES) Makefile
+	@cd $(@D) && $(CURDIR)/$(BIN)/python -m ziglang cc -std=c11 -Wall -Wextra -Werror -O3 -mcpu=baseline -shared -fPIC \
+		-fvisibility=hidden -o $(CURDIR)/$@ kernel/*.c
 
 # Some distributions ship python3 without what `-m venv` needs.
 $(VENV)/bin/python:

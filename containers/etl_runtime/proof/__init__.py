@@ -1,0 +1,1 @@
+"""The proof: no original value of what was scrubbed is in what is released."""
