@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
-from etl_runtime.rules import ColumnRule, Rules, TableRule
+from etl_runtime.rules import ColumnRule, Rules, TableRule, json_expression
 from etl_runtime.toc import Toc, TocEntry, copy_columns, quoted, relation
 
 _HARMLESS = frozenset(
@@ -93,7 +93,7 @@ _PLACE_OF = {description: place for place, descriptions in _PLACES.items() for d
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedTable:
-    """One table's rows in the archive, and the rule for them."""
+    """One table's rows in the archive, and the rule for them, the expressions of its `json` columns made."""
 
     entry: TocEntry
     rule: TableRule
@@ -127,7 +127,7 @@ class ClassifiedTable:
     @property
     def rewrites(self) -> bool:
         """Whether the rule by itself, without any script, changes what comes out."""
-        return self.empties or bool(self.rule.where) or any(rule.kind == "expression" for _, rule in self.columns)
+        return self.empties or bool(self.rule.where) or any(rule.is_computed for _, rule in self.columns)
 
 
 def classify(toc: Toc, rules: Rules) -> tuple[ClassifiedTable, ...]:
@@ -150,9 +150,9 @@ def classify(toc: Toc, rules: Rules) -> tuple[ClassifiedTable, ...]:
         used.add(id(rule))
         columns = copy_columns(entry.copy_statement)
         if rule.mode == "columns":
-            definition = definitions.get((entry.schema, entry.tag), "")
+            types = {column: _type(definitions.get((entry.schema, entry.tag), ""), column) for column in columns}
             faults += [
-                f"column {name}.{column}{_type(definition, column)} is not classified in {rules.path}:{rule.line}"
+                f"column {name}.{column}{_in_brackets(types[column])} is not classified in {rules.path}:{rule.line}"
                 for column in columns
                 if column not in rule.columns
             ]
@@ -161,6 +161,8 @@ def classify(toc: Toc, rules: Rules) -> tuple[ClassifiedTable, ...]:
                 for column, column_rule in rule.columns.items()
                 if column not in columns
             ]
+            rule, problems = _compiled(rule, types)
+            faults += [f"{rules.path}:{line}: {name}.{problem}" for line, problem in problems]
         tables.append(ClassifiedTable(entry, rule))
     faults += [
         f"{rules.path}:{rule.line}: the dump has no table {rule.pattern}"
@@ -193,8 +195,25 @@ def _without_rows(toc: Toc, rule: TableRule) -> bool:
     )
 
 
+def _compiled(rule: TableRule, types: Mapping[str, str]) -> tuple[TableRule, list[tuple[int, str]]]:
+    """The rule with the expressions of its `json` columns; and the line and column of each that is of another type."""
+    columns = dict(rule.columns)
+    problems: list[tuple[int, str]] = []
+    for name, column in rule.columns.items():
+        if column.kind == "json" and name in types:
+            try:
+                columns[name] = replace(column, expression=json_expression(name, column.paths, types[name]))
+            except ValueError as error:
+                problems.append((column.line, f"{name}: {error}"))
+    return replace(rule, columns=columns), problems
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
 def _type(definition: str, column: str) -> str:
-    """` (text)`: the type that CREATE TABLE gives the column, or nothing where it cannot be told."""
+    """The type that CREATE TABLE gives the column, or nothing where it cannot be told."""
     for name in (re.escape(column), re.escape(quoted(column))):
         match = re.search(
             rf"^\s+{name} (.+?)(?: (?:DEFAULT|NOT NULL|COLLATE|GENERATED|CONSTRAINT|STORAGE)\b.*)?,?$",
@@ -202,7 +221,7 @@ def _type(definition: str, column: str) -> str:
             re.MULTILINE,
         )
         if match:
-            return f" ({match[1]})"
+            return match[1]
     return ""
 
 

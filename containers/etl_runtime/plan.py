@@ -70,7 +70,7 @@ def _step(table: ClassifiedTable, scripts: Sequence[str]) -> Step:
     rule = table.rule
     if table.empties:
         return Step(table, "emptied", f"line {rule.line} says {rule.mode}")
-    expressions = [name for name, column in table.columns if column.kind == "expression"]
+    expressions = [name for name, column in table.columns if column.is_computed]
     scripted = [name for name, column in table.columns if column.kind == "scripted"]
     reasons = ([f"expressions for {', '.join(expressions)}"] if expressions else []) + (
         ["a row filter"] if rule.where else []

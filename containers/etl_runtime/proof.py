@@ -126,7 +126,7 @@ def prove(
         constants: Column → text of its rule's constant, "" for NULL, None where the rule depends on the row.
 
     Returns:
-        One entry a scrubbed column, each without survivors.
+        One entry a scrubbed column that is proved, each without survivors.
 
     Raises:
         Fault: DATA, naming columns and counts, when an original survives, or when a column asks for a proof by row and
@@ -139,6 +139,7 @@ def prove(
         proofs = [
             _prove_column(connection, original, released, column, rule, key, constants.get(column))
             for column, rule in table.scrubbed
+            if rule.proof != "none"
         ]
     except psycopg.Error as error:
         raise scratch_fault(f"the proof of {table.name} could not be made", error) from None
@@ -182,4 +183,5 @@ def _prove_column(
         )
     ).fetchone()
     assert found is not None  # noqa: S101 - a SELECT without FROM has one row
-    return ColumnProof(table.name, column, rule.proof, int(found[0]), int(found[1]))
+    proved = "per_row" if rule.proof == "per_row" else "per_column"
+    return ColumnProof(table.name, column, proved, int(found[0]), int(found[1]))

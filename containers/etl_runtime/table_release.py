@@ -59,7 +59,7 @@ def select(table: ClassifiedTable, source: sql.Composable) -> sql.Composed:
     """
     columns = sql.SQL(", ").join(
         sql.SQL("({}) AS {}").format(trusted(rule.expression), sql.Identifier(name))
-        if rule.kind == "expression"
+        if rule.is_computed
         else sql.Identifier(name)
         for name, rule in table.columns
     )

@@ -25,7 +25,7 @@ from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
 from etl_runtime.raw_dump import RawDump
 from etl_runtime.reached_tables import run_on_reached_tables
-from etl_runtime.rules import read_rules
+from etl_runtime.rules_document import read_rules
 from etl_runtime.scratch import Scratch
 from etl_runtime.scratch_restore import ScratchRestore
 from etl_runtime.scripts import script_files

@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import Manifest
-from etl_runtime.rules import Rules, read_rules
+from etl_runtime.rules import Rules
+from etl_runtime.rules_document import read_rules
 
 from etl_cli.aws import AWS_ERRORS, Account, command_error
 from etl_cli.clock import Clock, Pace

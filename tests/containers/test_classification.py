@@ -7,7 +7,8 @@ import pytest
 from etl_runtime.classification import classify, dropped_descriptions
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
-from etl_runtime.rules import Rules, read_rules
+from etl_runtime.rules import Rules
+from etl_runtime.rules_document import read_rules
 from etl_runtime.toc import Toc, read_toc
 
 from tests.containers.archive_bytes import ENCODING, Entry, table, toc_bytes
@@ -89,6 +90,33 @@ def test_a_rule_says_whether_a_table_is_emptied_or_written_anew(
 ) -> None:
     (orders,) = classify(_toc(*ORDERS), rules_of(f"version: 1\ntables:\n  public.orders: {rule}\n"))
     assert (orders.empties, orders.rewrites) == (empties, rewrites)
+
+
+DOCUMENTS = table(3, "documents", "a jsonb NOT NULL\nb json DEFAULT '{}'::json\nc text")
+
+
+def test_json_paths_become_the_expression_of_the_column_s_type(rules_of: RulesOf) -> None:
+    rules = rules_of(
+        "version: 1\ntables:\n"
+        "  public.documents: {columns: {a: {json: {$.x: email}}, b: {json: {$.y: text}}, c: keep}}\n"
+        "elsewhere: {defaults: keep}\n"
+    )
+    (documents,) = classify(_toc(*DOCUMENTS), rules)
+    assert [(name, rule.kind, rule.expression) for name, rule in documents.scrubbed] == [
+        ("a", "json", """scrub.json("a", '{"$.x": "email"}')"""),
+        ("b", "json", """scrub.json_text("b", '{"$.y": "text"}')"""),
+    ]
+    assert documents.rewrites
+
+
+def test_json_paths_of_a_column_of_another_type_stop_the_run(rules_of: RulesOf) -> None:
+    rules = rules_of(
+        "version: 1\ntables:\n  public.documents:\n    columns:\n      a: keep\n      b: keep\n"
+        "      c: {json: {$.x: email}}\nelsewhere: {defaults: keep}\n"
+    )
+    assert _message(_toc(*DOCUMENTS), rules) == (
+        "columns.yaml:7: public.documents.c: json: is for the types json and jsonb, not for text"
+    )
 
 
 def test_a_table_without_a_rule_stops_the_run(rules_of: RulesOf) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from etl_runtime.classification import ClassifiedTable, classify
 from etl_runtime.plan import Plan, make_plan
-from etl_runtime.rules import read_rules
+from etl_runtime.rules_document import read_rules
 from etl_runtime.toc import read_toc
 
 from tests.containers.archive_bytes import ENCODING, table, toc_bytes

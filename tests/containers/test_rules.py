@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
-from etl_runtime.rules import ColumnRule, PlaceRule, Rules, TableRule, read_rules
+from etl_runtime.rules import ColumnRule, PathRule, PlaceRule, Rules, TableRule, json_expression
+from etl_runtime.rules_document import RuleFault, parse_rules, read_rules
 
 Read = Callable[[str], Rules]
 
@@ -39,6 +40,13 @@ tables:
       fax: ~
       born: {expression: "date_trunc('year', born)", proof: per_row, reason: "years are shared"}
       country: {keep: all, reason: "a code"}
+      profile:
+        json:
+          $.contact.email: email
+          $.phones[*]: {function: scrub.phone, proof: per_row, reason: "few"}
+          $.**."a b": {function: token, proof: none, reason: "a code"}
+        reason: the rest is public
+      log: {expression: scripted, proof: per_column, leaves: [$.**.email, $.who]}
     where: "created_at > '2020-01-01'"
     reason: recent users are enough
   public.sessions: truncate
@@ -71,25 +79,36 @@ def test_a_whole_document_is_read_with_its_lines(read: Read) -> None:
                     "fax": ColumnRule("expression", 9, "NULL"),
                     "born": ColumnRule("expression", 10, "date_trunc('year', born)", "per_row", "years are shared"),
                     "country": ColumnRule("keep", 11, reason="a code"),
+                    "profile": ColumnRule(
+                        "json",
+                        13,
+                        reason="the rest is public",
+                        paths={
+                            "$.contact.email": PathRule("email", 14),
+                            "$.phones[*]": PathRule("scrub.phone", 15, "per_row", "few"),
+                            '$.**."a b"': PathRule("token", 16, "none", "a code"),
+                        },
+                    ),
+                    "log": ColumnRule("scripted", 18, proof="per_column", leaves=("$.**.email", "$.who")),
                 },
                 where="created_at > '2020-01-01'",
                 reason="recent users are enough",
             ),
-            TableRule("public.sessions", 14, "truncate"),
-            TableRule("public.drafts", 15, "skip"),
-            TableRule("public.countries", 16, "keep", reason="reference data"),
+            TableRule("public.sessions", 21, "truncate"),
+            TableRule("public.drafts", 22, "skip"),
+            TableRule("public.countries", 23, "keep", reason="reference data"),
             TableRule(
                 '"My Schema"."User Data"',
-                17,
+                24,
                 "columns",
-                {"E Mail": ColumnRule("expression", 18, 'scrub.email("E Mail")')},
+                {"E Mail": ColumnRule("expression", 25, 'scrub.email("E Mail")')},
             ),
-            TableRule("public.events_20*", 19, "columns", {"id": ColumnRule("keep", 20)}),
+            TableRule("public.events_20*", 26, "columns", {"id": ColumnRule("keep", 27)}),
         ),
         elsewhere={
-            "comments": PlaceRule("drop", 22),
-            "defaults": PlaceRule("keep", 23),
-            "large_objects": PlaceRule("stop", 24, "there are none"),
+            "comments": PlaceRule("drop", 29),
+            "defaults": PlaceRule("keep", 30),
+            "large_objects": PlaceRule("stop", 31, "there are none"),
         },
     )
 
@@ -170,15 +189,56 @@ _PLACES = (
         ("version: 1\ntables:\n  public.a:\n    columns:\n      id: ''",
          "columns.yaml:5: public.a.id must be keep, scripted or an SQL expression"),
         ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {proof: per_row}",
-         "columns.yaml:5: public.a.id must have either expression or keep"),
+         "columns.yaml:5: public.a.id must have one of expression, json and keep"),
         ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {keep: all, expression: x}",
-         "columns.yaml:5: public.a.id must have either expression or keep"),
+         "columns.yaml:5: public.a.id must have one of expression, json and keep"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {expression: x, proof: no}",
+         "columns.yaml:5: proof of public.a.id must be one of everywhere, per_column, per_row, none"),
         ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {expression: x, proof: none}",
-         "columns.yaml:5: proof of public.a.id must be per_column or per_row"),
+         "columns.yaml:5: public.a.id is not proved; say why with reason:"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {keep: all, proof: per_row}",
+         "columns.yaml:5: proof of public.a.id stands nowhere: what is kept is not proved"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {expression: keep, proof: per_row}",
+         "columns.yaml:5: public.a.id is kept, and what is kept is not proved"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {json: {$.a: email}, proof: per_row}",
+         "columns.yaml:5: proof of public.a.id stands at each of its paths"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {expression: scripted, leaves: $.a}",
+         "columns.yaml:5: leaves of public.a.id must be a list of JSON paths"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {expression: scripted, leaves: []}",
+         "columns.yaml:5: leaves of public.a.id must be a list of JSON paths"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id:\n        expression: x\n"
+         "        leaves:\n          - $.a\n          - a.b",
+         "columns.yaml:9: a leaf of public.a.id: 'a.b' is not a JSON path that scrub.json understands, "
+         "such as $.contacts[*].email"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {json: {}}",
+         "columns.yaml:5: json of public.a.id has no path; keep the column, or name what is personal in it"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {json: email}",
+         "columns.yaml:5: json of public.a.id must be a mapping"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id:\n        json:\n          $..a: email",
+         "columns.yaml:7: a path of public.a.id: '$..a' is not a JSON path that scrub.json understands, "
+         "such as $.contacts[*].email"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id:\n        json:\n          $.a: email\n"
+         "          $.a: text",
+         "columns.yaml:8: $.a stands twice in json of public.a.id"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {json: {$.a: {proof: per_row}}}",
+         "columns.yaml:5: $.a of public.a.id must have a function"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {json: {$.a: {function: email, proof: none}}}",
+         "columns.yaml:5: $.a of public.a.id is not proved; say why with reason:"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {json: {$.a: lower(x)}}",
+         "columns.yaml:5: $.a of public.a.id must be the name of a function that scrub.json knows, such as email"),
+        ("version: 1\ntables:\n  public.a: TODO",
+         "columns.yaml:3: public.a is TODO: decide its columns:, keep: all, truncate or skip"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: TODO  # a name?",
+         "columns.yaml:5: public.a.id is TODO: decide keep, scripted, json: or an SQL expression"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {expression: TODO, reason: x}",
+         "columns.yaml:5: public.a.id is TODO: decide keep, scripted, json: or an SQL expression"),
+        ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {json: {$.a: TODO}}",
+         "columns.yaml:5: $.a of public.a.id is TODO: decide its function"),
         ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {expression: x, prof: per_row}",
-         "columns.yaml:5: public.a.id has no key 'prof'; it has expression, keep, proof, reason"),
+         "columns.yaml:5: public.a.id has no key 'prof'; it has expression, json, keep, proof, leaves, "
+         "reason"),
         ("version: 1\ntables:\n  public.a:\n    columns:\n      id: {expression: [x]}",
-         "columns.yaml:5: expression of public.a.id must be text; columns.yaml:5: public.a.id must be text; "
+         "columns.yaml:5: public.a.id must be text; "
          "columns.yaml:5: public.a.id must be keep, scripted or an SQL expression"),
         ("version: 1\nelsewhere:\n  commets: keep",
          f"columns.yaml:3: elsewhere has no key 'commets'; it has {_PLACES}"),
@@ -241,3 +301,29 @@ def test_an_alias_stands_for_what_it_names(read: Read) -> None:
         ("public.a", 3, ["id", "at"]),
         ("public.b", 5, ["id", "at"]),
     ]
+
+
+def test_what_can_be_made_out_is_there_beside_the_faults() -> None:
+    rules, faults = parse_rules(
+        "version: 1\ntables:\n  public.a: {columns: {id: keep, name: TODO}}\n  public.b: truncate\n"
+    )
+    assert faults == (RuleFault(3, "public.a.name is TODO: decide keep, scripted, json: or an SQL expression"),)
+    assert [rule.pattern for rule in rules.tables] == ["public.a", "public.b"]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "expression"),
+    [
+        ("jsonb", """scrub.json("it's", '{"$.a": "email", "$.\\"o''k\\"": "text"}')"""),
+        ("json", """scrub.json_text("it's", '{"$.a": "email", "$.\\"o''k\\"": "text"}')"""),
+    ],
+)
+def test_json_paths_become_one_expression_of_the_column_s_type(type_name: str, expression: str) -> None:
+    paths = {"$.a": PathRule("email", 1), '$."o\'k"': PathRule("text", 2)}
+    assert json_expression("it's", paths, type_name) == expression
+
+
+@pytest.mark.parametrize(("type_name", "told"), [("text", "text"), ("", "what cannot be told")])
+def test_json_paths_are_for_no_other_type(type_name: str, told: str) -> None:
+    with pytest.raises(ValueError, match=f"json: is for the types json and jsonb, not for {told}"):
+        json_expression("a", {"$.a": PathRule("email", 1)}, type_name)

@@ -10,7 +10,8 @@ import psutil
 import psycopg
 import pytest
 from etl_runtime.contract import rules_digest
-from etl_runtime.rules import Rules, TableRule, read_rules
+from etl_runtime.rules import Rules, TableRule
+from etl_runtime.rules_document import read_rules
 
 from etl_local.comparison.catalog import OBJECT_KINDS
 from tests.end_to_end.outcome import EXECUTION_NAME, ROOT, Outcome, command

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -38,12 +39,13 @@ def rule_of(table: str) -> Rule | None:
     return tables.get(table) or (tables[globs[0]] if globs else None)
 
 
-def columns(connection: Connection) -> dict[str, list[str]]:
-    """Table, quoted as in SQL → its columns that are not generated."""
+def columns(connection: Connection) -> dict[str, dict[str, str]]:
+    """Table, quoted as in SQL → its columns that are not generated, and their types."""
     return {
-        str(table): list(names)
-        for table, names in connection.execute(
-            "SELECT format('%I.%I', n.nspname, c.relname), array_agg(a.attname ORDER BY a.attnum)"
+        str(table): types
+        for table, types in connection.execute(
+            "SELECT format('%I.%I', n.nspname, c.relname),"
+            " json_object_agg(a.attname, format_type(a.atttypid, NULL) ORDER BY a.attnum)"
             " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid"
             " WHERE c.relkind = 'r' AND n.nspname IN ('public', 'reporting') AND a.attnum > 0 AND NOT a.attisdropped"
             " AND a.attgenerated = '' GROUP BY 1"
@@ -51,18 +53,22 @@ def columns(connection: Connection) -> dict[str, list[str]]:
     }
 
 
-def expression_of(rule: Any, column: str) -> str:
+def expression_of(rule: Any, column: str, type_name: str) -> str:
     """What SELECT gives for a column."""
+    if isinstance(rule, dict) and "json" in rule:
+        functions = {path: r if isinstance(r, str) else r["function"] for path, r in rule["json"].items()}
+        name = {"jsonb": "scrub.json", "json": "scrub.json_text"}[type_name]
+        return f"{name}({column}, '{json.dumps(functions)}')"
     word = rule["expression"] if isinstance(rule, dict) else rule
     return '"' + column.replace('"', '""') + '"' if word in ("keep", "scripted") else word
 
 
-def cleaned_select(table: str, names: list[str]) -> str | None:
+def cleaned_select(table: str, types: Mapping[str, str]) -> str | None:
     """The query whose rows are the table's cleaned ones; None where the rules take or leave the whole table."""
     rule = rule_of(table)
     if not isinstance(rule, dict) or "columns" not in rule:
         return None
-    listed = ", ".join(f"({expression_of(rule['columns'][name], name)})" for name in names)
+    listed = ", ".join(f"({expression_of(rule['columns'][name], name, type_)})" for name, type_ in types.items())
     where = f" WHERE {rule['where']}" if "where" in rule else ""
     return f"SELECT {listed} FROM ONLY {table}{where}"
 
@@ -118,7 +124,7 @@ def test_every_table_and_column_is_classified_and_nothing_else(marketplace: tupl
         rule = rule_of(table)
         assert rule is not None, f"{table} is not classified"
         if isinstance(rule, dict) and "columns" in rule:
-            assert list(rule["columns"]) == names, table
+            assert list(rule["columns"]) == list(names), table
         else:
             assert rule == "truncate" or set(rule) == {"keep", "reason"}, table
     for pattern in rules()["tables"]:
@@ -142,7 +148,8 @@ def test_every_hiding_place_is_decided_and_what_is_kept_of_value_says_why() -> N
     assert all(isinstance(place, str) or place["reason"] for place in places.values())
     for table in rules()["tables"].values():
         for rule in table["columns"].values() if isinstance(table, dict) and "columns" in table else ():
-            assert not isinstance(rule, dict) or rule["reason"]
+            for said in rule.get("json", {}).values() if isinstance(rule, dict) and "json" in rule else [rule]:
+                assert not isinstance(said, dict) or said["reason"]
 
 
 def test_the_scripts_say_what_they_do_and_run_in_one_transaction(
@@ -234,7 +241,7 @@ def test_pseudonyms_keep_the_foreign_key_on_addresses_and_the_search_index_true(
 
 
 def test_the_same_person_has_one_pseudonym_in_columns_and_in_documents(cleaned: Connection) -> None:
-    audit = rules()["tables"]["public.audit_events"]["columns"]["data"]
+    audit = expression_of(rules()["tables"]["public.audit_events"]["columns"]["data"], "data", "jsonb")
     row = cleaned.execute(
         "SELECT count(*), count(*) FILTER (WHERE cleaned->'from'->>'emailAddress' = scrub.email(u.email_address)"
         " AND cleaned->'from'->>'contactName' = scrub.person_name(u.name))"
