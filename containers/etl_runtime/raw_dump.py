@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,13 +71,17 @@ class RawDump:
         """A file's bytes as stored; its SHA-256 is checked after the last."""
         return self.bucket.chunks(self.prefix.key(file.name), file.version_id, file.sha256)
 
-    def rows(self, file: ArchiveFile) -> Iterator[bytes]:
+    def rows(self, file: ArchiveFile, count: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
         """A table file's COPY text, without its end mark.
+
+        Args:
+            file: Of the manifest.
+            count: Told the bytes as stored of each chunk, as it comes.
 
         Raises:
             Fault: DATA when it is damaged or its number of rows is not the manifest's; what came must not be used.
         """
-        reader = DataFileReader(file.name, self.chunks(file))
+        reader = DataFileReader(file.name, counted(self.chunks(file), count))
         yield from reader
         if reader.facts.rows != file.rows:
             raise Fault(ExitCode.DATA, f"{file.name} has {reader.facts.rows} rows and its manifest says {file.rows}")
@@ -85,3 +89,10 @@ class RawDump:
     def download(self, file: ArchiveFile, directory: Path) -> None:
         """Fetch a file into a directory, whole and as its manifest says."""
         self.bucket.download(self.prefix.key(file.name), file.version_id, file.sha256, directory / file.name)
+
+
+def counted(chunks: Iterable[bytes], count: Callable[[int], None]) -> Iterator[bytes]:
+    """The chunks, and each one's size told."""
+    for chunk in chunks:
+        count(len(chunk))
+        yield chunk

@@ -1,74 +1,77 @@
-"""One table's way through the scratch: original rows in, cleaned rows out to a file, the file proved."""
+"""The files of the tables that are written anew: cleaned in the scratch by segments, then read again and proved."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
 from etl_runtime.archive_upload import file_chunks
 from etl_runtime.classification import ClassifiedTable
 from etl_runtime.contract import ExitCode
-from etl_runtime.data_file import CHUNK, COPY_END, DataFileFacts, DataFileReader, codec_of, compressor
+from etl_runtime.conveyor import conveyed
+from etl_runtime.data_file import COPY_END, DataFileFacts, DataFileReader, codec_of, compressor
 from etl_runtime.faults import Fault
 from etl_runtime.postgres import Connection
-from etl_runtime.proof import STAGE_SCHEMA, ColumnProof, StagedTable, constant_text, prove
-from etl_runtime.raw_dump import RawDump
+from etl_runtime.proof.kernel import Key, Segment
+from etl_runtime.proof.proof import Originals, Proof, Sightings
+from etl_runtime.proof.watch import ColumnProof, Unproved
+from etl_runtime.raw_dump import RawDump, counted
+from etl_runtime.released_keys import KeyDigests, ReleasedKeys
 from etl_runtime.scratch import Scratch, scratch_fault
-from etl_runtime.toc import Toc, identifiers
+from etl_runtime.segments import segments
+from etl_runtime.table_keys import Keys, Name
+from etl_runtime.table_session import TableSession
+from etl_runtime.table_shape import STAGE, STAGE_SCHEMA, TableShape, table_shape
 from etl_runtime.trusted_sql import trusted
 
-_OTHERS_READ = """
-SELECT c.oid::pg_catalog.regclass::pg_catalog.text
-FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
-WHERE l.pid = pg_catalog.pg_backend_pid() AND c.oid <> %s::pg_catalog.regclass AND c.relkind IN ('r', 'p', 'm', 'f')
-  AND c.relnamespace NOT IN ('pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace)
-"""
-"""A table that a transaction has read beside one: its rows need not be in the scratch, so it would seem empty."""
+_BLOCKS = 512
+"""Of a table in the scratch that are read together: 4 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleasedTable:
-    """A cleaned data file on disk, and what is known of it."""
+    """A cleaned data file on disk, and what reading it again told."""
 
     table: ClassifiedTable
     path: Path
     facts: DataFileFacts
     rows_before: int
-    proofs: tuple[ColumnProof, ...]
 
 
-def primary_key(toc: Toc, table: ClassifiedTable) -> tuple[str, ...]:
-    """The columns of a table's primary key, from the archive's own definition of it; none where it has none."""
-    for entry in toc.entries:
-        if entry.description == "CONSTRAINT" and entry.schema == table.entry.schema:
-            match = re.search(r"ALTER TABLE ONLY (.+)\n\s+ADD CONSTRAINT .+ PRIMARY KEY \((.+)\)", entry.definition)
-            if match and identifiers(match[1]) == (table.entry.schema, table.entry.tag):
-                return identifiers(match[2])
-    return ()
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is released of the tables that were written anew, and the proof of it."""
+
+    tables: Sequence[ReleasedTable]
+    proofs: Sequence[ColumnProof]
+    unproved: Sequence[Unproved]
 
 
-def select(table: ClassifiedTable, source: sql.Composable) -> sql.Composed:
-    """The query whose rows are the table's cleaned rows, columns in the order of its data file.
+@dataclass(frozen=True, slots=True)
+class _Cleaned:
+    """A segment's part of a table's file, and the originals that it had."""
 
-    Expressions and the row filter are the owner's SQL; they see the columns under the table's own name.
-    """
-    columns = sql.SQL(", ").join(
-        sql.SQL("({}) AS {}").format(trusted(rule.expression), sql.Identifier(name))
-        if rule.is_computed
-        else sql.Identifier(name)
-        for name, rule in table.columns
-    )
-    query = sql.SQL("SELECT {} FROM ONLY {} AS {}").format(columns, source, sql.Identifier(table.entry.tag))
-    return query + sql.SQL(" WHERE ({})").format(trusted(table.rule.where)) if table.rule.where else query
+    table: ClassifiedTable
+    frame: bytes
+    originals: Originals | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """What a segment of what will be released showed."""
+
+    sightings: Sightings | None
+    keys: KeyDigests
 
 
 class TableRelease:
-    """Makes the cleaned file of each table that is not copied as it is.
+    """Makes and proves the file of each table that is not copied as it is.
 
     Args:
         scratch: Holds the dump's definitions, and the rows of the tables that are `loaded`, as the scripts left them.
@@ -76,16 +79,64 @@ class TableRelease:
         directory: An existing directory for the cleaned files.
         key: Hex of the pseudonyms' secret key.
         loaded: Schema and name of the tables whose rows come from the scratch; others' come straight from the archive.
+        jobs: Segments that are worked on at a time.
+        progress: Told a step, and the bytes of files that it has read and will have read.
     """
 
     def __init__(
-        self, scratch: Scratch, dump: RawDump, directory: Path, key: str, loaded: Collection[tuple[str, str]]
+        self,
+        scratch: Scratch,
+        dump: RawDump,
+        directory: Path,
+        key: str,
+        loaded: Collection[Name],
+        jobs: int,
+        progress: Callable[[str, int, int], None],
     ) -> None:
         self._scratch = scratch
         self._dump = dump
         self._directory = directory
         self._key = key
         self._loaded = loaded
+        self._jobs = jobs
+        self._progress = progress
+        self._own = threading.local()
+        self._sessions: list[TableSession] = []
+        self._shapes: dict[Name, TableShape] = {}
+        self._step, self._done, self._total = "", 0, 0
+
+    def release(self, tables: Collection[ClassifiedTable], rewritten: Sequence[ClassifiedTable]) -> Release:
+        """Clean and prove.
+
+        Args:
+            tables: All classified tables of the dump.
+            rewritten: Those that are written anew.
+
+        Raises:
+            Fault: DATA when a raw file is not what it should be, an expression fails or gives a value that does not fit
+                its column, an original survives, or a key would be broken; CONFIG when an expression reads another
+                table or a proof cannot be made. The messages name table, column and line, and no value.
+        """
+        digest_key, keys = Key(), Keys(self._dump.toc)
+        largest_first = sorted(rewritten, key=lambda table: -self._dump.file_of(table.entry).bytes)
+        with ExitStack() as stack:
+            stack.callback(lambda: [session.close() for session in self._sessions])
+            released_keys = ReleasedKeys(tables, rewritten, keys, self._directory, digest_key)
+            cleaned = [table for table in largest_first if not table.empties]
+            others = [t for t in tables if _name(t) in released_keys.tables and t not in rewritten]
+            with self.connect() as connection:
+                self._shapes = {_name(table): table_shape(connection, table) for table in (*cleaned, *others)}
+            proof = Proof([self._shapes[_name(table)] for table in cleaned], keys, self._directory, digest_key)
+            self._pass_over_constants(proof)
+            self._clean(cleaned, proof)
+            for table in largest_first:
+                if table.empties:
+                    _end(self._path(table))
+            proof.seal()
+            facts = self._prove(largest_first, others, proof, released_keys)
+            released_keys.conclude()
+            released = [self._released(table, facts) for table in largest_first]
+            return Release(released, proof.conclude(), proof.unproved)
 
     def connect(self) -> Connection:
         """A scrubber's connection that has the key."""
@@ -93,110 +144,151 @@ class TableRelease:
         connection.execute("SELECT pg_catalog.set_config('scrub.key', %s, false)", [self._key])
         return connection
 
-    def abandon(self) -> None:
-        """End the scratch server, and with it whatever is under way in other threads."""
-        self._scratch.close()
+    def _session(self) -> TableSession:
+        """The calling thread's own."""
+        session: TableSession | None = getattr(self._own, "session", None)
+        if session is None:
+            session = self._own.session = TableSession(self.connect(), self._dump.toc.encoding)
+            self._sessions.append(session)
+        return session
 
-    def empty(self, table: ClassifiedTable) -> ReleasedTable:
-        """The file of a table of which no row comes out."""
-        path, rows_before = self._path(table), self._dump.file_of(table.entry).rows or 0
-        facts = write_data_file(path, ())
-        proofs = tuple(ColumnProof(table.name, name, rule.proof, 0, 0) for name, rule in table.scrubbed)
-        return ReleasedTable(table, path, facts, rows_before, proofs)
+    def _count(self, step: str, total: int) -> None:
+        """Begin a step that reads so many bytes."""
+        self._step, self._done, self._total = step, 0, total
+        self._read(0)
 
-    def release(self, table: ClassifiedTable) -> ReleasedTable:
-        """Clean one table and prove it.
-
-        Raises:
-            Fault: DATA when the raw file is not what it should be, an expression fails or gives a value that does not
-                fit its column, or an original survives; CONFIG when an expression reads another table. The messages
-                name table, column and line, and no value.
-        """
-        if table.empties:
-            return self.empty(table)
-        file = self._dump.file_of(table.entry)
-        scripted = (table.entry.schema, table.entry.tag) in self._loaded
-        with self.connect() as connection:
-            original: StagedTable | None = None
-            if table.scrubbed or not scripted:
-                original = StagedTable(connection, table, "original", checks=False)
-                original.fill(self._dump.rows(file), self._dump.toc.encoding)
-            source = original.name if original and not scripted else sql.Identifier(table.entry.schema, table.entry.tag)
-            facts = self._write(connection, table, source)
-            proofs: list[ColumnProof] = []
-            if table.scrubbed and original:
-                released = StagedTable(connection, table, "released", checks=True)
-                path = self._path(table)
-                released.fill(DataFileReader(path.name, file_chunks(path)), self._dump.toc.encoding)
-                constants = {n: constant_text(connection, r.expression) for n, r in table.scrubbed if r.expression}
-                key = primary_key(self._dump.toc, table)
-                proofs = prove(connection, original, released, key, constants)
-                released.drop()
-            if original:
-                original.drop()
-        if not (table.rule.where or scripted) and facts.rows != file.rows:
-            raise Fault(
-                ExitCode.DATA, f"{table.name} had {file.rows} rows and {facts.rows} came out, with no row filter"
-            )
-        return ReleasedTable(table, self._path(table), facts, file.rows or 0, tuple(proofs))
+    def _read(self, size: int) -> None:
+        self._done += size
+        self._progress(self._step, self._done, self._total)
 
     def _path(self, table: ClassifiedTable) -> Path:
         return self._directory / self._dump.file_of(table.entry).name
 
-    def _write(self, connection: Connection, table: ClassifiedTable, source: sql.Composable) -> DataFileFacts:
-        statement = sql.SQL("COPY ({}) TO STDOUT WITH (ENCODING {})").format(
-            select(table, source), sql.Literal(self._dump.toc.encoding)
-        )
-        try:
-            with connection.transaction():
-                with connection.cursor().copy(statement) as copy:
-                    facts = write_data_file(self._path(table), (bytes(data) for data in copy))
-                others = connection.execute(_OTHERS_READ, [source.as_string(connection)]).fetchone()
-        except psycopg.Error as error:
-            raise self._explained(connection, table, source, error) from None
-        if others is not None:
-            raise Fault(
-                ExitCode.CONFIG,
-                f"columns.yaml:{table.rule.line}: {table.name}: an expression sees its own row alone, and one here "
-                f"reads {others[0]}; use a script",
-            )
+    def _pass_over_constants(self, proof: Proof) -> None:
+        session = self._session()
+        for watch in proof.watches:
+            if watch.expression:
+                shape = self._shapes[_name(watch.table)]
+                constant = session.constant(shape, watch.column, watch.expression)
+                if constant is not None:
+                    proof.pass_over(watch, constant)
+
+    def _clean(self, tables: Sequence[ClassifiedTable], proof: Proof) -> None:
+        """Write the files, and gather the originals on the way."""
+        for table in tables:
+            self._path(table).touch()
+        self._count("cleaning", sum(self._dump.file_of(table.entry).bytes for table in tables))
+        for cleaned in conveyed(self._cleaning(tables, proof), self._jobs, self._scratch.close):
+            if cleaned.originals is not None:
+                proof.add(cleaned.originals)
+            with self._path(cleaned.table).open("ab") as file:
+                file.write(cleaned.frame)
+        for table in tables:
+            _end(self._path(table))
+
+    def _cleaning(self, tables: Sequence[ClassifiedTable], proof: Proof) -> Iterator[Callable[[], _Cleaned]]:
+        for table in tables:
+            name = _name(table)
+            scripted = name in self._loaded
+            if not scripted or proof.watched(name):
+                for text in segments(self._dump.rows(self._dump.file_of(table.entry), self._read)):
+                    yield partial(self._clean_segment, table, text, proof, gather_only=scripted)
+            if scripted:
+                for first in range(0, self._blocks(table), _BLOCKS):
+                    yield partial(self._clean_blocks, table, first)
+
+    def _blocks(self, table: ClassifiedTable) -> int:
+        with self._scratch.connect() as connection:
+            row = connection.execute(
+                "SELECT pg_catalog.pg_relation_size(%s::pg_catalog.regclass)"
+                " / pg_catalog.current_setting('block_size')::bigint",
+                [table.sql_name],
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def _clean_segment(self, table: ClassifiedTable, text: bytes, proof: Proof, *, gather_only: bool) -> _Cleaned:
+        name = _name(table)
+        originals = None
+        if proof.watched(name):
+            segment = Segment(text, len(table.entry.columns), f"the file of {table.name}")
+            originals = proof.gather(name, segment)
+        if gather_only:
+            return _Cleaned(table, b"", originals)
+        return _Cleaned(table, self._frame(table, self._session().cleaned(self._shapes[name], text)), originals)
+
+    def _clean_blocks(self, table: ClassifiedTable, first: int) -> _Cleaned:
+        text = self._session().cleaned_block(self._shapes[_name(table)], first, first + _BLOCKS)
+        return _Cleaned(table, self._frame(table, text), None)
+
+    def _frame(self, table: ClassifiedTable, text: bytes) -> bytes:
+        if not text:
+            return b""
+        codec = compressor(codec_of(self._path(table).name))
+        return codec.compress(text) + codec.flush()
+
+    def _prove(
+        self,
+        rewritten: Sequence[ClassifiedTable],
+        others: Sequence[ClassifiedTable],
+        proof: Proof,
+        keys: ReleasedKeys,
+    ) -> Mapping[Name, DataFileFacts]:
+        """Read every file again, as it will be released; of the tables that are not written anew, for their keys."""
+        facts: dict[Name, DataFileFacts] = {}
+        size = sum(self._path(table).stat().st_size for table in rewritten)
+        self._count("proving", size + sum(self._dump.file_of(table.entry).bytes for table in others))
+        for examined in conveyed(self._proving(rewritten, others, proof, keys, facts), self._jobs, self._scratch.close):
+            if examined.sightings is not None:
+                proof.note(examined.sightings)
+            keys.note(examined.keys)
         return facts
 
-    def _explained(
-        self, connection: Connection, table: ClassifiedTable, source: sql.Composable, error: psycopg.Error
-    ) -> Fault:
-        """Which of the table's expressions it was that failed: each is tried by itself."""
-        parts = [(rule.expression, rule.line) for _, rule in table.scrubbed if rule.expression]
-        parts += [(table.rule.where, table.rule.line)] if table.rule.where else []
-        for expression, line in parts:
-            try:
-                query = sql.SQL("SELECT pg_catalog.count(x) FROM (SELECT ({}) AS x FROM ONLY {} AS {}) AS t")
-                connection.execute(query.format(trusted(expression), source, sql.Identifier(table.entry.tag)))
-            except psycopg.Error as found:
-                return scratch_fault(f"columns.yaml:{line}: {table.name}", found)
-        return scratch_fault(table.name, error)
+    def _proving(
+        self,
+        rewritten: Sequence[ClassifiedTable],
+        others: Sequence[ClassifiedTable],
+        proof: Proof,
+        keys: ReleasedKeys,
+        facts: dict[Name, DataFileFacts],
+    ) -> Iterator[Callable[[], _Examined]]:
+        for table in rewritten:
+            path = self._path(table)
+            reader = DataFileReader(path.name, counted(file_chunks(path), self._read))
+            for text in segments(reader):
+                yield partial(self._examine, table, text, keys, proof)
+            facts[_name(table)] = reader.facts
+        for table in others:
+            for text in segments(self._dump.rows(self._dump.file_of(table.entry), self._read)):
+                yield partial(self._examine, table, text, keys, None)
+
+    def _examine(self, table: ClassifiedTable, text: bytes, keys: ReleasedKeys, proof: Proof | None) -> _Examined:
+        segment = Segment(text, len(table.entry.columns), f"the file of {table.name}")
+        name = _name(table)
+        sightings = proof.examine(name, segment) if proof is not None else None
+        return _Examined(sightings, keys.examine(self._shapes[name], segment))
+
+    def _released(self, table: ClassifiedTable, facts: Mapping[Name, DataFileFacts]) -> ReleasedTable:
+        """The file, when it has as many rows as it should.
+
+        Raises:
+            Fault: DATA when rows are missing and no filter and no script took them.
+        """
+        before, found = self._dump.file_of(table.entry).rows or 0, facts[_name(table)]
+        explained = table.empties or table.rule.where or _name(table) in self._loaded
+        if not explained and found.rows != before:
+            raise Fault(ExitCode.DATA, f"{table.name} had {before} rows and {found.rows} came out, with no row filter")
+        return ReleasedTable(table, self._path(table), found, before)
 
 
-def write_data_file(path: Path, rows: Iterable[bytes]) -> DataFileFacts:
-    """Write COPY text as an archive's data file, in the codec of its name, with the mark that ends it."""
+def _name(table: ClassifiedTable) -> Name:
+    return table.entry.schema, table.entry.tag
+
+
+def _end(path: Path) -> None:
+    """Add the mark that ends a table's rows."""
     codec = compressor(codec_of(path.name))
-
-    def compressed() -> Iterator[bytes]:
-        held: list[bytes] = []
-        size = 0
-        for row in rows:
-            held.append(row)
-            size += len(row)
-            if size >= CHUNK:
-                yield codec.compress(b"".join(held))
-                held.clear()
-                size = 0
-        yield codec.compress(b"".join(held) + COPY_END) + codec.flush()
-
-    with path.open("wb") as file:
-        for chunk in compressed():
-            file.write(chunk)
-    return DataFileReader(path.name, file_chunks(path)).read_through()
+    with path.open("ab") as file:
+        file.write(codec.compress(COPY_END) + codec.flush())
 
 
 def prepare(connection: Connection, functions: str) -> None:
@@ -206,7 +298,7 @@ def prepare(connection: Connection, functions: str) -> None:
         Fault: CONFIG when the dump has a schema of one of these names itself.
     """
     try:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(STAGE_SCHEMA)))
+        connection.execute(trusted(STAGE))
         connection.execute(trusted(functions))
     except psycopg.errors.DuplicateSchema:
         raise Fault(

@@ -6,13 +6,12 @@ import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from etl_runtime.aws import s3_client, secrets_client
 from etl_runtime.classification import ClassifiedTable, classify, dropped_descriptions
@@ -23,6 +22,7 @@ from etl_runtime.objects import Bucket
 from etl_runtime.plan import Plan, make_plan
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
+from etl_runtime.proof.proof import proof_document
 from etl_runtime.raw_dump import RawDump
 from etl_runtime.reached_tables import run_on_reached_tables
 from etl_runtime.rules_document import read_rules
@@ -30,7 +30,7 @@ from etl_runtime.scratch import Scratch
 from etl_runtime.scratch_restore import ScratchRestore
 from etl_runtime.scripts import script_files
 from etl_runtime.settings import TransformSettings
-from etl_runtime.table_release import ReleasedTable, TableRelease, prepare
+from etl_runtime.table_release import Release, ReleasedTable, TableRelease, prepare
 from etl_runtime.toc import TOC_NAME
 
 
@@ -85,9 +85,9 @@ class Transform:
         tables = classify(dump.toc, rules)
         key = scrub_key(settings.salt_secret_id, settings.region)
         dropped = dropped_descriptions(dump.toc, rules)
-        plan, released = self._clean(dump, tables, key)
-        written = self._publish(dump, plan, released, dropped)
-        manifest = self._manifest(dump, plan, written, released)
+        plan, release = self._clean(dump, tables, key)
+        written = self._publish(dump, plan, release.tables if release else (), dropped)
+        manifest = self._manifest(dump, plan, written, release)
         self._write_manifest(dump, manifest)
         log.info("finished", bytes=manifest.bytes, rows=manifest.rows, tables=len(tables), seconds=self._seconds())
 
@@ -112,7 +112,7 @@ class Transform:
             )
         return True
 
-    def _clean(self, dump: RawDump, tables: tuple[ClassifiedTable, ...], key: str) -> tuple[Plan, list[ReleasedTable]]:
+    def _clean(self, dump: RawDump, tables: tuple[ClassifiedTable, ...], key: str) -> tuple[Plan, Release | None]:
         directory, scripts = self.directory, script_files(self.scrub_directory)
         plan = make_plan(tables, scripts=[script.name for script in scripts])
         self._tell(plan)
@@ -121,7 +121,7 @@ class Transform:
         functions = files("etl_runtime").joinpath("sql/scrub.sql").read_text(encoding="utf-8")
         total = len(tables)
         if not scripts and not plan.rewritten:
-            return plan, []
+            return plan, None
         self._progress("starting the scratch server", tables_total=total)
         with Scratch(directory, dump.toc.encoding) as scratch:
             restore = ScratchRestore(
@@ -142,38 +142,22 @@ class Transform:
                 loaded = outcome.loaded
                 plan = plan.after_scripts(outcome.changed, loaded)
                 self._tell(plan)
-            release = TableRelease(scratch, dump, cleaned, key, loaded)
-            return plan, self._release_all(release, plan, dump)
-
-    def _release_all(self, release: TableRelease, plan: Plan, dump: RawDump) -> list[ReleasedTable]:
-        total = sum(dump.file_of(table.entry).bytes for table in plan.rewritten)
-        largest_first = sorted(plan.rewritten, key=lambda table: -dump.file_of(table.entry).bytes)
-        released: list[ReleasedTable] = []
-        with ThreadPoolExecutor(self.settings.jobs, thread_name_prefix="table") as pool:
-            futures = [pool.submit(release.release, table) for table in largest_first]
-            try:
-                for future in as_completed(futures):
-                    released.append(future.result())
-                    done = sum(dump.file_of(r.table.entry).bytes for r in released)
-                    self._progress(
-                        "cleaning and proving",
-                        bytes_done=done,
-                        bytes_total=total,
-                        tables_done=len(released),
-                        tables_total=len(largest_first),
-                    )
-            except BaseException:
-                # The others are in the middle of their tables: without a server they end at once.
-                pool.shutdown(wait=False, cancel_futures=True)
-                release.abandon()
-                raise
-        return released
+            release = TableRelease(
+                scratch,
+                dump,
+                cleaned,
+                key,
+                loaded,
+                self.settings.jobs,
+                lambda step, done, size: self._progress(step, bytes_done=done, bytes_total=size, tables_total=total),
+            )
+            return plan, release.release(tables, plan.rewritten)
 
     def _tell(self, plan: Plan) -> None:
         logger().info("plan", tables=[step.document() for step in plan.steps])
 
     def _publish(
-        self, dump: RawDump, plan: Plan, released: list[ReleasedTable], dropped: frozenset[str]
+        self, dump: RawDump, plan: Plan, released: Sequence[ReleasedTable], dropped: frozenset[str]
     ) -> list[ArchiveFile]:
         """Put every file of the clean dump in the load bucket: changed ones uploaded, the rest copied inside S3."""
         prefix, changed = self.settings.prefix, {r.path.name: r for r in released}
@@ -208,14 +192,10 @@ class Transform:
         with ThreadPoolExecutor(8, thread_name_prefix="publish") as pool:
             return list(pool.map(publish, wanted))
 
-    def _manifest(
-        self, dump: RawDump, plan: Plan, written: list[ArchiveFile], released: list[ReleasedTable]
-    ) -> Manifest:
+    def _manifest(self, dump: RawDump, plan: Plan, written: list[ArchiveFile], release: Release | None) -> Manifest:
         raw = dump.manifest
-        proofs: list[dict[str, Any]] = [
-            proof.document() for table in sorted(released, key=lambda r: r.table.name) for proof in table.proofs
-        ]
-        rows = {r.table.name: (r.rows_before, r.facts.rows) for r in released}
+        rows = {r.table.name: (r.rows_before, r.facts.rows) for r in release.tables} if release else {}
+        proof = proof_document(release.proofs, release.unproved) if release else proof_document((), ())
         return Manifest(
             **{
                 name: getattr(raw, name)
@@ -229,7 +209,7 @@ class Transform:
                 rules_sha256=self.rules_sha256,
                 image=self.settings.image,
                 plan=[step.document(rows.get(step.table.name)) for step in plan.steps],
-                proof={"result": "passed", "columns": proofs},
+                proof=proof,
                 started_at=self.started_at,
                 finished_at=_now(),
             ),

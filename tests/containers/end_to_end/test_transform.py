@@ -57,15 +57,15 @@ def test_a_clean_dump_s_manifest_says_all_of_it(
     proof = clean.manifest["proof"]
     assert proof["result"] == "passed"
     assert {(p["table"], p["column"]): (p["proof"], p["originals"], p["survivors"]) for p in proof["columns"]} == {
-        ("public.users", "email"): ("per_column", 200, 0),
-        ("public.users", "name"): ("per_column", 200, 0),
-        ("public.users", "phone"): ("per_column", 200, 0),
-        ("public.users", "note"): ("per_column", 180, 0),
-        ("public.users", "born"): ("per_column", 200, 0),
-        ("public.orders", "memo"): ("per_column", 300, 0),
-        ('"My Schema"."User Data"', "E Mail"): ("per_column", 20, 0),
-        ("public.events_2025", "mail"): ("per_column", 11, 0),
-        ("public.events_2026", "mail"): ("per_column", 19, 0),
+        ("public.users", "email"): ("everywhere", 200, 0),
+        ("public.users", "name"): ("everywhere", 200, 0),
+        ("public.users", "phone"): ("everywhere", 200, 0),
+        ("public.users", "note"): ("everywhere", 180, 0),
+        ("public.users", "born"): ("everywhere", 200, 0),
+        ("public.orders", "memo"): ("everywhere", 300, 0),
+        ('"My Schema"."User Data"', "E Mail"): ("everywhere", 20, 0),
+        ("public.events_2025", "mail"): ("everywhere", 11, 0),
+        ("public.events_2026", "mail"): ("everywhere", 19, 0),
     }
 
 

@@ -1,0 +1,219 @@
+"""The proof of a release: no original value of what was scrubbed is in the files that will be released.
+
+It knows nothing of how values were made: it gathers the originals from the raw archive's rows as keyed digests, and
+then reads the finished files again. In its own column an original may not be a value (an element of an array, a leaf of
+a JSON document); where its rule does not say otherwise, it may stand in no value of any file that was written anew, as
+words in a row: not in a sentence, a document, an array, a URL or bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl_runtime.contract import ExitCode
+from etl_runtime.faults import Fault
+from etl_runtime.proof.digest_store import DigestPool
+from etl_runtime.proof.kernel import MOST_TOKENS, Collected, Digests, Filter, JsonPaths, Key, Segment
+from etl_runtime.proof.watch import ColumnProof, Unproved, Watch, watches_of
+from etl_runtime.table_keys import Keys, Name
+from etl_runtime.table_shape import TableShape
+
+_MOST_SIGHTINGS = 1 << 20
+"""Digests that the filter let through and that wait to be held against the originals."""
+_MOST_TOLD = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Originals:
+    """What one segment of raw rows gave: by the number of a watch, and the lengths of values in words."""
+
+    found: Mapping[int, Collected]
+    lengths: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What the filter let through of one segment of released rows."""
+
+    units: Mapping[int, Digests]
+    grams: Digests
+    columns: NDArray[np.uint64]
+    table: Name
+
+
+class Proof:
+    """One run's proof. `gather` and `examine` may be called in any thread, the rest in one.
+
+    Args:
+        shapes: Of the tables that are written anew and of which rows come out.
+        keys: Of the archive.
+        directory: An existing directory for digests that do not fit in memory.
+        key: Of the digests.
+
+    Raises:
+        Fault: CONFIG when a rule asks for a proof that cannot be made.
+    """
+
+    def __init__(self, shapes: Sequence[TableShape], keys: Keys, directory: Path, key: Key) -> None:
+        self._key = key
+        self._pool = DigestPool(directory)
+        self._watches: dict[Name, list[Watch]] = {}
+        self._names: dict[Name, tuple[str, tuple[str, ...]]] = {}
+        self.unproved: list[Unproved] = []
+        number = 1
+        for shape in shapes:
+            entry = shape.table.entry
+            table = (entry.schema, entry.tag)
+            self._watches[table], unproved = watches_of(shape, keys.primary(table), number)
+            self._names[table] = (shape.table.name, entry.columns)
+            self.unproved += unproved
+            number += len(self._watches[table])
+        self._all = [watch for watches in self._watches.values() for watch in watches]
+        self._paths: dict[int, JsonPaths | None] = {watch.number: watch.kernel_paths() for watch in self._all}
+        self._constants: dict[int, Digests] = {}
+        self._units = {watch.number: self._pool.store() for watch in self._all}
+        self._grams = {watch.number: self._pool.store() for watch in self._all if watch.is_everywhere}
+        self._starts = self._pool.store()
+        self._lengths = np.zeros(MOST_TOKENS + 1, np.uint8)
+        self._longer = np.empty(0, np.uint16)
+        self._filter: Filter | None = None
+        self._survivors = dict.fromkeys(self._units, 0)
+        self._elsewhere: dict[int, dict[str, int]] = {number: {} for number in self._grams}
+        self._waiting: list[Sightings] = []
+
+    @property
+    def watches(self) -> Sequence[Watch]:
+        """All of them."""
+        return self._all
+
+    def watched(self, table: Name) -> bool:
+        """Whether the table has originals to gather."""
+        return bool(self._watches.get(table))
+
+    def pass_over(self, watch: Watch, constant: bytes) -> None:
+        """What the rule writes for everyone, as a row of COPY text, gives nothing away."""
+        segment = Segment(constant, 1, f"the constant of {watch.name}")
+        self._constants[watch.number] = segment.collect(
+            0, self._key, watch.units, domain=watch.number, paths=self._paths[watch.number]
+        ).units
+
+    def gather(self, table: Name, segment: Segment) -> Originals:
+        """The originals of some raw rows."""
+        lengths = np.zeros(MOST_TOKENS + 1, np.uint8)
+        return Originals({w.number: self._collected(w, segment, lengths) for w in self._watches[table]}, lengths)
+
+    def _collected(self, watch: Watch, segment: Segment, lengths: NDArray[np.uint8] | None) -> Collected:
+        return segment.collect(
+            watch.at,
+            self._key,
+            watch.units,
+            domain=watch.number,
+            paths=self._paths[watch.number],
+            row_digests=segment.tuples(watch.row_columns, self._key) if watch.row_columns else None,
+            constants=self._constants.get(watch.number),
+            lengths=lengths if watch.is_everywhere else None,
+        )
+
+    def add(self, originals: Originals) -> None:
+        """Keep what `gather` found."""
+        for number, collected in originals.found.items():
+            self._units[number].add(collected.units)
+            if number in self._grams:
+                self._grams[number].add(collected.grams)
+                self._starts.add(collected.starts)
+        self._lengths |= originals.lengths
+
+    def seal(self) -> None:
+        """All originals are known; from now on files can be examined."""
+        stores = [*self._units.values(), *self._grams.values(), self._starts]
+        self._filter = Filter(sum(store.size for store in stores))
+        for store in stores:
+            for chunk in store.chunks():
+                self._filter.add(chunk)
+        longer = np.flatnonzero(self._lengths)
+        self._longer = longer[longer > 3].astype(np.uint16)
+
+    def examine(self, table: Name, segment: Segment) -> Sightings:
+        """What may be an original in some rows that will be released."""
+        assert self._filter is not None  # noqa: S101 - sealed before
+        units = {
+            watch.number: self._filter.held(self._collected(watch, segment, None).units)
+            for watch in self._watches.get(table, ())
+        }
+        grams, columns = segment.scan(self._filter, self._longer, self._key)
+        return Sightings(units, grams, columns, table)
+
+    def note(self, sightings: Sightings) -> None:
+        """Keep what `examine` found."""
+        self._waiting.append(sightings)
+        if sum(waiting.grams.size for waiting in self._waiting) > _MOST_SIGHTINGS:
+            self._compare()
+
+    def _compare(self) -> None:
+        """Hold what the filter let through against the originals themselves."""
+        for sightings in self._waiting:
+            for number, units in sightings.units.items():
+                self._survivors[number] += self._units[number].among(units)
+        by_column: dict[str, list[Digests]] = {}
+        for sightings in self._waiting:
+            name, columns = self._names.get(sightings.table, ("", ()))
+            for column in np.unique(sightings.columns):
+                told = f"{name}.{columns[int(column)]}"
+                by_column.setdefault(told, []).append(sightings.grams[sightings.columns == column])
+        self._waiting = []
+        for told, parts in by_column.items():
+            grams = np.concatenate(parts)
+            for number, store in self._grams.items():
+                if times := store.among(grams):
+                    elsewhere = self._elsewhere[number]
+                    elsewhere[told] = elsewhere.get(told, 0) + times
+
+    def conclude(self) -> list[ColumnProof]:
+        """What was found, one entry a watch, each without survivors.
+
+        Raises:
+            Fault: DATA, naming columns and counts, when an original survives.
+        """
+        self._compare()
+        proofs = [
+            ColumnProof(
+                watch,
+                self._units[watch.number].size,
+                self._survivors[watch.number],
+                self._elsewhere.get(watch.number, {}),
+            )
+            for watch in self._all
+        ]
+        if told := [text for proof in proofs for text in _told(proof)]:
+            more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+            raise Fault(
+                ExitCode.DATA,
+                "proof failed, and nothing is released: original values survive: "
+                f"{'; '.join(told[:_MOST_TOLD])}{more}. Scrub these places too; where the values are nobody's, the"
+                " column's proof: per_column, per_row or none says so",
+            )
+        return proofs
+
+
+def _told(proof: ColumnProof) -> list[str]:
+    """Where a column's originals survive."""
+    name = proof.watch.name
+    told = [f"{name} in {proof.survivors} of its own values"] if proof.survivors else []
+    return told + [
+        f"{name} in {where}, {times} {'time' if times == 1 else 'times'}"
+        for where, times in sorted(proof.elsewhere.items())
+        if not (proof.survivors and where == name)
+    ]
+
+
+def proof_document(proofs: Sequence[ColumnProof], unproved: Sequence[Unproved]) -> dict[str, Any]:
+    """As it stands in the manifest."""
+    columns = [proof.document() for proof in proofs] + [column.document() for column in unproved]
+    columns.sort(key=lambda column: (column["table"], column["column"], column.get("paths", [])))
+    return {"result": "passed", "columns": columns}
