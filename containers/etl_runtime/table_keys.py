@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from etl_runtime.toc import Toc, TocEntry, identifiers
@@ -84,10 +83,6 @@ class Keys:
     def primary(self, table: Name) -> tuple[str, ...]:
         """The columns of a table's primary key; none where it has none."""
         return next((key.columns for key in self.unique if key.table == table and key.is_primary), ())
-
-    def unique_of(self, table: Name, columns: Collection[str]) -> tuple[UniqueKey, ...]:
-        """The table's unique keys in which one of the columns takes part."""
-        return tuple(key for key in self.unique if key.table == table and not set(columns).isdisjoint(key.columns))
 
 
 def _name(text: str) -> Name:

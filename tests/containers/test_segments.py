@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from etl_runtime.segments import segments
+
+
+def cut(text: bytes, sizes: random.Random) -> list[bytes]:
+    chunks: list[bytes] = []
+    while text:
+        size = sizes.randint(1, 40)
+        chunks.append(text[:size])
+        text = text[size:]
+    return chunks
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_pieces_are_whole_rows_and_do_not_depend_on_how_the_text_came(seed: int) -> None:
+    choice = random.Random(seed)
+    rows = [b"x" * choice.choice((0, 1, 5, 9, 10, 11, 100)) + b"\n" for _ in range(choice.randint(0, 60))]
+    text = b"".join(rows)
+    pieces = list(segments(cut(text, choice), 10))
+    assert b"".join(pieces) == text
+    assert all(piece.endswith(b"\n") for piece in pieces)
+    assert all(len(piece) >= 10 for piece in pieces[:-1])
+    assert pieces == list(segments([text] if text else [], 10))
+
+
+def test_no_piece_has_a_row_more_than_it_needs() -> None:
+    assert list(segments([b"1234\n5678\n9\n"], 5)) == [b"1234\n", b"5678\n", b"9\n"]
+    assert list(segments([b"1234\n5678\n9\n"], 6)) == [b"1234\n5678\n", b"9\n"]
+
+
+def test_a_row_of_any_length_is_one_piece() -> None:
+    assert list(segments([b"1", b"2", b"3", b"4\n", b"5\n"], 2)) == [b"1234\n", b"5\n"]
+
+
+def test_no_text_has_no_pieces() -> None:
+    assert list(segments([])) == []
