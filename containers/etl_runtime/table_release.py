@@ -134,9 +134,10 @@ class TableRelease:
                     _end(self._path(table))
             proof.seal()
             facts = self._prove(largest_first, others, proof, released_keys)
-            released_keys.conclude()
             released = [self._released(table, facts) for table in largest_first]
-            return Release(released, proof.conclude(), proof.unproved)
+            proofs = proof.conclude()
+            released_keys.conclude()
+            return Release(released, proofs, proof.unproved)
 
     def connect(self) -> Connection:
         """A scrubber's connection that has the key."""

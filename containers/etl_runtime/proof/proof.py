@@ -23,6 +23,7 @@ from etl_runtime.proof.kernel import MOST_TOKENS, Collected, Digests, Filter, Js
 from etl_runtime.proof.watch import ColumnProof, Unproved, Watch, watches_of
 from etl_runtime.table_keys import Keys, Name
 from etl_runtime.table_shape import TableShape
+from etl_runtime.toc import relation
 
 _MOST_SIGHTINGS = 1 << 20
 """Digests that the filter let through and that wait to be held against the originals."""
@@ -164,7 +165,7 @@ class Proof:
         for sightings in self._waiting:
             name, columns = self._names.get(sightings.table, ("", ()))
             for column in np.unique(sightings.columns):
-                told = f"{name}.{columns[int(column)]}"
+                told = f"{name}.{relation('', columns[int(column)])}"
                 by_column.setdefault(told, []).append(sightings.grams[sightings.columns == column])
         self._waiting = []
         for told, parts in by_column.items():
@@ -190,7 +191,7 @@ class Proof:
             )
             for watch in self._all
         ]
-        if told := [text for proof in proofs for text in _told(proof)]:
+        if told := [text for proof in sorted(proofs, key=lambda proof: proof.watch.name) for text in _told(proof)]:
             more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
             raise Fault(
                 ExitCode.DATA,

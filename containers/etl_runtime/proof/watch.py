@@ -15,6 +15,7 @@ from etl_runtime.json_path import json_path_steps
 from etl_runtime.proof.kernel import Digests, JsonPaths, Units
 from etl_runtime.rules import ColumnRule, Proof
 from etl_runtime.table_shape import TableShape
+from etl_runtime.toc import relation
 
 _NO_CONSTANTS = np.empty(0, np.uint64)
 
@@ -50,7 +51,7 @@ class Watch:
     @property
     def name(self) -> str:
         """`schema.table.column`."""
-        return f"{self.table.name}.{self.column}"
+        return f"{self.table.name}.{relation('', self.column)}"
 
     @property
     def is_everywhere(self) -> bool:
