@@ -94,14 +94,17 @@ def _stages(findings: Findings) -> Table:
 
 
 def _proof(findings: Findings) -> Text:
-    proved = findings.proved
-    tables = {column["table"] for column in proved}
+    proved = [column for column in findings.proved if column.get("proof") != "none"]
+    unproved = len(findings.proved) - len(proved)
+    columns = {(column["table"], column["column"]) for column in proved}
+    tables = {table for table, _ in columns}
     originals = sum(int(column["originals"]) for column in proved)
     survivors = sum(int(column["survivors"]) for column in proved)
     transform = findings.report.pipeline.stages[Stage.TRANSFORM]
     copied = (transform.totals.bytes or 0) - findings.rewritten_bytes
     return Text.assemble(
-        f"{count_text(len(proved), 'column')} of {count_text(len(tables), 'table')}. ",
+        f"{count_text(len(columns), 'column')} of {count_text(len(tables), 'table')}. ",
+        f"{count_text(unproved)} more left unproved by the rules. " if unproved else "",
         f"{count_text(originals, 'original value')} looked up in what was released: ",
         (f"{count_text(survivors)} left", "bold red" if survivors else "bold green"),
         f".\n{bytes_text(findings.rewritten_bytes)} were written anew; the other {bytes_text(copied)} were copied "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -131,12 +132,14 @@ def test_no_address_of_a_source_user_is_anywhere_in_the_target(outcome: Outcome)
 @pytest.mark.usefixtures("outcome")
 def test_nothing_listens_where_another_machine_reaches_it() -> None:
     ours = psutil.Process()
-    listening = {
-        (process.name(), connection.laddr[0])
-        for process in (ours, *ours.children(recursive=True))
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening: set[tuple[str, str]] = set()
+    for process in (ours, *ours.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that ended a moment ago
+            listening |= {
+                (process.name(), connection.laddr[0])
+                for connection in process.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            }
     assert len(listening) > 1
     assert {address for _, address in listening} <= {"127.0.0.1", "::1"}, listening
 
