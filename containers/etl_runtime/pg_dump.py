@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
 
@@ -30,6 +29,7 @@ from etl_runtime.postgres import (
     tool_fault,
 )
 from etl_runtime.postgres_errors import error_text
+from etl_runtime.private_directory import PrivateDirectory
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
 from etl_runtime.settings import ExtractSettings
@@ -68,6 +68,8 @@ def _has_codec(codec: str) -> bool:
         text=True,
         check=False,
     )
+    if asked.returncode < 0:
+        raise tool_fault("pg_dump", asked.returncode, "")
     return "not support compression" not in asked.stderr
 
 
@@ -158,12 +160,14 @@ def extract(environ: Mapping[str, str]) -> None:
     with lost_connections(), access.connect() as connection:
         try:
             snapshot = Snapshot(connection)
+        except psycopg.OperationalError:
+            raise
         except psycopg.Error as error:
             raise Fault(ExitCode.UNAVAILABLE, f"no snapshot of the source: {error_text(error)}") from None
         client = check_client("pg_dump", snapshot.server_major)
         check_space(settings.mount_point, snapshot.database_bytes)
         codec = compression(settings.compression, client[0])
-        with TemporaryDirectory(prefix="dump-", dir=settings.mount_point) as scratch:
+        with PrivateDirectory(prefix="dump-", dir=settings.mount_point) as scratch:
             directory = Path(scratch) / settings.prefix.dump_filename
             directory.mkdir()
             with ArchiveUpload(directory, bucket, settings.prefix, workers=settings.jobs) as upload:
