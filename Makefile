@@ -50,6 +50,7 @@ docs: $(VENV)/installed ## Write the generated pages of docs/
 .PHONY: bench
 bench: $(VENV)/installed $(KERNEL) ## Measure: ratios side by side, medians of interleaved rounds
 	$(BIN)/python bench/pipeline.py
+	$(BIN)/python bench/extract.py
 
 .PHONY: pins
 pins: $(VENV)/installed ## Choose the newest pins that pyproject.toml allows

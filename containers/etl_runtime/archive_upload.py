@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from watchdog.observers import Observer
 
 from etl_runtime.contract import DumpPrefix
 from etl_runtime.data_file import CHUNK, DataFileReader, stem
-from etl_runtime.faults import check_stopping
+from etl_runtime.faults import Fault, check_stopping
 from etl_runtime.manifest import ArchiveFile
 from etl_runtime.objects import Bucket
 from etl_runtime.toc import TOC_NAME, Toc, TocEntry, read_toc, relation
@@ -42,9 +42,10 @@ class ArchiveUpload(FileSystemEventHandler):
         self._prefix = prefix
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="upload")
         self._lock = threading.Lock()
+        self._toc_lock = threading.Lock()
         self._sent: dict[str, Future[ArchiveFile]] = {}
         self._toc: Toc | None = None
-        self._toc_bytes = b""
+        self._entries: Mapping[str, TocEntry] = {}
         self._observer = Observer()
 
     def __enter__(self) -> ArchiveUpload:
@@ -68,13 +69,19 @@ class ArchiveUpload(FileSystemEventHandler):
     @property
     def toc(self) -> Toc | None:
         """The table of contents, once pg_dump has written it."""
-        if self._toc is None and (self._directory / TOC_NAME).exists():
-            self._toc_bytes = (self._directory / TOC_NAME).read_bytes()
-            try:
-                self._toc = read_toc(self._toc_bytes)
-            except Exception:
-                return None
-        return self._toc
+        try:
+            return self._read_toc()
+        except (Fault, OSError, ValueError):
+            # There is none yet, or not all of it.
+            return None
+
+    def _read_toc(self) -> Toc:
+        with self._toc_lock:
+            if self._toc is None:
+                toc = read_toc((self._directory / TOC_NAME).read_bytes())
+                self._entries = {entry.filename: entry for entry in toc.entries if entry.filename}
+                self._toc = toc
+            return self._toc
 
     @property
     def done(self) -> list[ArchiveFile]:
@@ -110,8 +117,8 @@ class ArchiveUpload(FileSystemEventHandler):
         return ArchiveFile(name, facts.bytes, facts.sha256, version_id, table, facts.rows if copy_data else None)
 
     def _entry(self, name: str) -> TocEntry | None:
-        toc = self.toc or read_toc((self._directory / TOC_NAME).read_bytes())
-        return {entry.filename: entry for entry in toc.entries if entry.filename}.get(stem(name))
+        self._read_toc()
+        return self._entries.get(stem(name))
 
     def finish(self) -> tuple[Toc, list[ArchiveFile]]:
         """Send what is left once pg_dump has ended well, toc.dat last; wait for all of it.
@@ -122,7 +129,6 @@ class ArchiveUpload(FileSystemEventHandler):
         Raises:
             Fault: DATA when a file is not whole.
         """
-        self._toc = None
         content = (self._directory / TOC_NAME).read_bytes()
         toc = read_toc(content)
         for path in sorted(self._directory.iterdir()):

@@ -18,7 +18,8 @@ from etl_runtime.faults import Fault, check_stopping
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_PART_BYTES = 64 << 20
+_PART_BYTES = 16 << 20
+"""What one upload holds in memory. S3 takes 10,000 parts at most, so that of a file above 156 GiB parts are larger."""
 _COPY_PART_BYTES = 512 << 20
 _MOST_COPIED_AT_ONCE = 5 << 30
 """CopyObject takes no more: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
@@ -105,7 +106,6 @@ class Bucket:
         try:
             parts: list[Any] = []
             with path.open("rb") as file:
-                # S3 takes 10,000 parts at most.
                 part_bytes = max(_PART_BYTES, -(-size // 10_000))
                 while part := file.read(part_bytes):
                     check_stopping()

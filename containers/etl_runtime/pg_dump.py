@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
 
@@ -30,6 +29,7 @@ from etl_runtime.postgres import (
     tool_fault,
 )
 from etl_runtime.postgres_errors import error_text
+from etl_runtime.private_directory import PrivateDirectory
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
 from etl_runtime.settings import ExtractSettings
@@ -68,6 +68,8 @@ def _has_codec(codec: str) -> bool:
         text=True,
         check=False,
     )
+    if asked.returncode < 0:
+        raise tool_fault("pg_dump", asked.returncode, "")
     return "not support compression" not in asked.stderr
 
 
@@ -86,6 +88,8 @@ def arguments(settings: ExtractSettings, directory: Path, codec: str, snapshot: 
         "--no-publications",
         "--no-subscriptions",
         "--no-security-labels",
+        # What is on this disk is there to be sent; what was sent is checked by its digest.
+        "--no-sync",
         # Optimizer statistics hold the most common values of every column.
         *(["--no-statistics"] if client_major >= 18 else []),
     ]
@@ -105,27 +109,40 @@ class Snapshot:
         self.identifier, self.database_bytes, self.server_version, self.lsn = row
         self.taken_at = _now()
 
+    def largest_tables(self, number: int) -> int:
+        """Bytes of the largest tables as of their last VACUUM or ANALYZE: to look at them now would wait for locks."""
+        row = self._connection.execute(
+            "SELECT coalesce(sum(pages), 0)::bigint * current_setting('block_size')::bigint FROM"
+            " (SELECT t.relpages + coalesce(o.relpages, 0) AS pages FROM pg_catalog.pg_class AS t"
+            " LEFT JOIN pg_catalog.pg_class AS o ON o.oid = t.reltoastrelid"
+            " WHERE t.relkind = 'r' ORDER BY pages DESC LIMIT %s) AS largest",
+            (number,),
+        ).fetchone()
+        assert row is not None  # noqa: S101 - an aggregate has one row
+        return row[0]
+
     @property
     def server_major(self) -> int:
         """Major version of the server."""
         return self._connection.info.server_version // 10000
 
 
-def check_space(directory: Path, database_bytes: int) -> None:
-    """Refuse to begin what cannot fit.
+def check_space(directory: Path, snapshot: Snapshot, jobs: int, codec: str) -> None:
+    """Refuse to begin what cannot fit: as many tables as there are jobs are being written, as many being sent.
 
-    A dump at these levels is a third to a half of the database without its indexes (0.29 to 0.48 measured), and files
-    leave as they are sent; half the database is room enough.
+    pg_dump takes the largest first. At these levels a file has a third to a half of its table's bytes (0.29 to 0.48
+    measured).
 
     Raises:
         Fault: NO_SPACE, naming both sizes.
     """
-    free = shutil.disk_usage(directory).free
-    if free < database_bytes // 2:
+    free, tables = shutil.disk_usage(directory).free, snapshot.largest_tables(2 * jobs)
+    wanted = tables if codec in ("none", "0") else tables // 2
+    if free < wanted:
         raise Fault(
             ExitCode.NO_SPACE,
-            f"no space: {directory} has {free >> 20} MiB free, and the dump of {database_bytes >> 20} MiB wants "
-            f"{database_bytes >> 21} MiB: give the task more ephemeral storage",
+            f"no space: {directory} has {free >> 20} MiB free, and {2 * jobs} files are on it at once, which want "
+            f"{wanted >> 20} MiB where the tables are the largest: give the task more ephemeral storage, or fewer jobs",
         )
 
 
@@ -158,12 +175,14 @@ def extract(environ: Mapping[str, str]) -> None:
     with lost_connections(), access.connect() as connection:
         try:
             snapshot = Snapshot(connection)
+        except psycopg.OperationalError:
+            raise
         except psycopg.Error as error:
             raise Fault(ExitCode.UNAVAILABLE, f"no snapshot of the source: {error_text(error)}") from None
         client = check_client("pg_dump", snapshot.server_major)
-        check_space(settings.mount_point, snapshot.database_bytes)
         codec = compression(settings.compression, client[0])
-        with TemporaryDirectory(prefix="dump-", dir=settings.mount_point) as scratch:
+        check_space(settings.mount_point, snapshot, settings.jobs, codec)
+        with PrivateDirectory(prefix="dump-", dir=settings.mount_point) as scratch:
             directory = Path(scratch) / settings.prefix.dump_filename
             directory.mkdir()
             with ArchiveUpload(directory, bucket, settings.prefix, workers=settings.jobs) as upload:

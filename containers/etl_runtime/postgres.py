@@ -146,8 +146,10 @@ def tool_version(name: str) -> tuple[int, int]:
     Raises:
         Fault: CONFIG when it is missing or says something else.
     """
-    said = subprocess.run([tool(name), "--version"], capture_output=True, text=True, check=False).stdout
-    match = re.search(r"\(PostgreSQL\) (\d+)\.(\d+)", said)
+    asked = subprocess.run([tool(name), "--version"], capture_output=True, text=True, check=False)
+    if asked.returncode < 0:
+        raise tool_fault(name, asked.returncode, "")
+    match = re.search(r"\(PostgreSQL\) (\d+)\.(\d+)", asked.stdout)
     if match is None:
         raise Fault(ExitCode.CONFIG, f"{name} --version does not name a PostgreSQL release")
     return int(match[1]), int(match[2])
@@ -241,7 +243,9 @@ def end(child: subprocess.Popen[Any], how: signal.Signals = signal.SIGTERM) -> N
 
 
 def tool_fault(name: str, status: int, stderr: str) -> Fault:
-    """The fault that a tool's failure is: transient for locks, recovery conflicts and lost connections."""
+    """The fault that a tool's failure is: transient for locks, recovery conflicts, lost connections, and a kill."""
+    if status == -signal.SIGKILL:
+        return Fault(ExitCode.TRANSIENT, f"{name} was killed: if it is again, give the task more memory")
     text = tool_errors(stderr)
     code = ExitCode.UNAVAILABLE
     if "No space left" in stderr:

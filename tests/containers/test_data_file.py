@@ -60,6 +60,7 @@ def test_a_whole_file_gives_its_rows_and_facts(codec: str, size: int) -> None:
     assert reader.facts == DataFileFacts(
         bytes=len(stored), sha256=hashlib.sha256(stored).hexdigest(), plain_bytes=len(ROWS) + 5, rows=3
     )
+    assert _reader(stored, codec, size).read_through() == reader.facts
 
 
 @pytest.mark.parametrize("codec", CODECS)

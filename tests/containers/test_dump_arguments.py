@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from etl_runtime import pg_dump
 from etl_runtime.contract import DumpPrefix, ExitCode
 from etl_runtime.faults import Fault
-from etl_runtime.pg_dump import arguments, check_space, compression
+from etl_runtime.pg_dump import Snapshot, arguments, check_space, compression
 from etl_runtime.settings import Database, ExtractSettings
 
 SETTINGS = ExtractSettings(
@@ -65,6 +66,7 @@ def test_a_dump_s_argv_is_this_one() -> None:
         "--no-publications",
         "--no-subscriptions",
         "--no-security-labels",
+        "--no-sync",
         "--no-statistics",
     ]
 
@@ -112,13 +114,48 @@ def test_a_codec_that_the_client_lacks_is_refused(
     assert (stopped.value.code, stopped.value.message) == (ExitCode.CONFIG, message)
 
 
-def test_a_dump_that_cannot_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _directory: SimpleNamespace(free=100 << 20))
-    check_space(Path("/scratch"), 200 << 20)
+class Tables:
+    """Plays a snapshot of a database with tables of these bytes."""
+
+    def __init__(self, *sizes: int) -> None:
+        self._sizes = sorted(sizes, reverse=True)
+
+    def largest_tables(self, number: int) -> int:
+        return sum(self._sizes[:number])
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("sizes", "codec"),
+    [
+        ([50 * MIB] * 4, "zstd:1"),
+        # However many there are: of a table that is sent nothing stays.
+        ([50 * MIB] * 400, "gzip:1"),
+        ([25 * MIB] * 4, "none"),
+        ([], "1"),
+    ],
+)
+def test_a_dump_whose_largest_tables_fit_is_begun(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], codec: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _directory: SimpleNamespace(free=100 * MIB))
+    check_space(Path("/scratch"), cast(Snapshot, Tables(*sizes)), 2, codec)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "codec", "wanted"),
+    [([150 * MIB, 50 * MIB, 1 * MIB, 1 * MIB], "zstd:1", 101), ([101 * MIB], "none", 101), ([101 * MIB], "0", 101)],
+)
+def test_a_dump_that_cannot_fit_is_not_begun(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], codec: str, wanted: int
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _directory: SimpleNamespace(free=100 * MIB))
     with pytest.raises(Fault) as stopped:
-        check_space(Path("/scratch"), 300 << 20)
+        check_space(Path("/scratch"), cast(Snapshot, Tables(*sizes)), 2, codec)
     assert (stopped.value.code, stopped.value.message) == (
         ExitCode.NO_SPACE,
-        "no space: /scratch has 100 MiB free, and the dump of 300 MiB wants 150 MiB: "
-        "give the task more ephemeral storage",
+        f"no space: /scratch has 100 MiB free, and 4 files are on it at once, which want {wanted} MiB where the tables "
+        "are the largest: give the task more ephemeral storage, or fewer jobs",
     )

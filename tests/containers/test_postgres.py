@@ -210,6 +210,17 @@ def test_a_tool_s_failure_is_transient_where_time_may_mend_it(message: str, code
     assert (fault.code, fault.message) == (code, f"pg_dump failed (1): {shown}")
 
 
+def test_a_tool_that_is_killed_is_asked_for_again(program: Program) -> None:
+    """Out of memory, the kernel kills without a word."""
+    program("pg_dump", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(Fault) as stopped:
+        tool_version("pg_dump")
+    assert (stopped.value.code, stopped.value.message) == (
+        ExitCode.TRANSIENT,
+        "pg_dump was killed: if it is again, give the task more memory",
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

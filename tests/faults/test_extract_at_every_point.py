@@ -1,0 +1,91 @@
+"""Extract, failed at every point: nothing is released that is not whole, and running it again completes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.containers.end_to_end.programs import DUMP_ROLE, Programs, wait_until
+from tests.faults.faulty_program import KILLED, Case, FaultyProgram, cases, try_all
+
+pytestmark = pytest.mark.end_to_end
+
+PREFIX = "dev/nightly/etl-dump"
+CANARIES = ("ada.canary", "canary-object")
+TABLES = {"public.users": 20, "public.orders": 0}
+
+
+@pytest.fixture
+def tiny(programs: Programs, name: str) -> Iterator[str]:
+    """A database with one of each kind of file."""
+    programs.cluster.create_database(name, "postgres")
+    programs.query(name, "CREATE TABLE users (id integer, email text); CREATE TABLE orders (id integer)")
+    programs.query(
+        name, "INSERT INTO users SELECT n, 'ada.canary' || n || '@example.com' FROM generate_series(1, 20) n"
+    )
+    programs.query(
+        name, f"SELECT lo_from_bytea(4711, 'canary-object'); GRANT SELECT ON LARGE OBJECT 4711 TO {DUMP_ROLE}"
+    )
+    yield name
+    programs.cluster.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+def _state_of(programs: Programs, database: str) -> list[tuple[Any, ...]]:
+    """All rows and objects of a source, in a digest each."""
+    catalog = "SELECT relname, relkind, relfilenode, relacl::text FROM pg_class ORDER BY relname, oid"
+    rows = [
+        programs.query(database, f"SELECT '{table}', md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} AS t")
+        for table in TABLES
+    ]
+    return [*programs.query(database, catalog), *(row for found in rows for row in found)]
+
+
+def _whole(programs: Programs, bucket: str) -> bool:
+    """Whether there is a dump; each file that its manifest names is there then, to the byte."""
+    objects = programs.objects(bucket)
+    if f"{PREFIX}/manifest.json" not in objects:
+        return False
+    manifest = json.loads(objects[f"{PREFIX}/manifest.json"])
+    for file in manifest["files"]:
+        stored = programs.s3.get_object(Bucket=bucket, Key=f"{PREFIX}/{file['name']}", VersionId=file["version_id"])
+        assert hashlib.sha256(stored["Body"].read()).hexdigest() == file["sha256"], file["name"]
+    assert {file["table"]: file["rows"] for file in manifest["files"] if file["table"]} == TABLES
+    return True
+
+
+def _manifests(programs: Programs, bucket: str) -> int:
+    versions = programs.s3.list_object_versions(Bucket=bucket).get("Versions", [])
+    return sum(version["Key"].endswith("manifest.json") for version in versions)  # type: ignore[typeddict-item]
+
+
+def test_an_extract_that_fails_anywhere_releases_nothing_and_completes_when_run_again(
+    programs: Programs, tiny: str, disks: Path
+) -> None:
+    before = _state_of(programs, tiny)
+    with FaultyProgram("pg_dump", disks) as extract:
+        points, run = extract.recorded(programs.extract_environment("nightly", tiny, programs.bucket("points")))
+        assert run.code == 0, run.text
+
+        def tried(case: Case) -> None:
+            bucket = programs.bucket(f"points-{hashlib.sha256(str(case).encode()).hexdigest()[:20]}")
+            environment = programs.extract_environment("nightly", tiny, bucket)
+            failed = extract.failed(environment, case)
+            assert failed.code in case.codes, (failed.code, failed.text)
+            assert failed.code in (KILLED, 0) or failed.event("failed")["exit_code"] == failed.code
+            assert _whole(programs, bucket) or failed.code != 0
+            if failed.code != KILLED:
+                assert "Uploads" not in programs.s3.list_multipart_uploads(Bucket=bucket)
+            again = extract.run(environment)
+            assert (again.code, _whole(programs, bucket), _manifests(programs, bucket)) == (0, True, 1), again.text
+            said = failed.text + again.text
+            assert [secret for secret in (*CANARIES, programs.passwords[DUMP_ROLE]) if secret in said] == []
+
+        try_all(cases(points), tried)
+    sessions = f"SELECT 1 FROM pg_stat_activity WHERE usename = '{DUMP_ROLE}'"
+    wait_until(lambda: not programs.query("postgres", sessions))
+    assert _state_of(programs, tiny) == before
