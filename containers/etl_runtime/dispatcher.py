@@ -15,8 +15,9 @@ from typing import Any
 
 from etl_runtime.aws import s3_client, sqs_client
 from etl_runtime.contract import DISPATCHER_CONTAINER, ContractError, ExitCode, created_object, event_records
+from etl_runtime.dead_letters import QUEUE_ERRORS
 from etl_runtime.dispatch_metrics import DispatchMetrics
-from etl_runtime.dump_queue import QUEUE_ERRORS, VISIBILITY_SECONDS, DumpQueue, Message
+from etl_runtime.dump_queue import VISIBILITY_SECONDS, DumpQueue, Message
 from etl_runtime.dump_source import DumpSource, DumpSources, Rejected
 from etl_runtime.faults import Fault, Terminated
 from etl_runtime.jobs import KUBERNETES_ERRORS, BeingDeleted, JobRefused, Jobs, NoAnswer, NoSlot, error_word

@@ -6,9 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from etl_runtime.contract import REASON_ATTRIBUTE, RECEIVES_ATTRIBUTE, SENT_ATTRIBUTE
+from etl_runtime.dead_letters import QUEUE_ERRORS, DeadLetterQueue
 from etl_runtime.program import logger
 
 if TYPE_CHECKING:
@@ -17,11 +15,6 @@ if TYPE_CHECKING:
 
 VISIBILITY_SECONDS = 120
 _LONGEST_BACKOFF_SECONDS = 900
-_LETTER_HIDDEN_SECONDS = 30
-_MOST_LETTERS = 1000
-_LONGEST_REASON = 500
-
-QUEUE_ERRORS = (ClientError, BotoCoreError)
 
 
 class LettersHidden(Exception):
@@ -65,7 +58,7 @@ class DumpQueue:
     def __init__(self, client: SQSClient, url: str, dead_letter_url: str) -> None:
         self.client = client
         self._url = url
-        self._dead_letter_url = dead_letter_url
+        self._letters = DeadLetterQueue(client, dead_letter_url)
 
     def receive(self, most: int, wait_seconds: int) -> list[Message]:
         """At most so many messages, hidden from others for `VISIBILITY_SECONDS`.
@@ -105,63 +98,25 @@ class DumpQueue:
         First sent, then deleted: between the two it is in both queues, which loses nothing. One that cannot be sent
         there (with its attributes it may be too long) gets there by its receives, without the reason.
         """
-
-        def sent() -> None:
-            self.client.send_message(
-                QueueUrl=self._dead_letter_url,
-                MessageBody=message.body,
-                MessageAttributes={
-                    name: {"DataType": kind, "StringValue": value}
-                    for name, kind, value in (
-                        (REASON_ATTRIBUTE, "String", reason[:_LONGEST_REASON]),
-                        (RECEIVES_ATTRIBUTE, "Number", str(message.receives)),
-                        (SENT_ATTRIBUTE, "Number", str(int(message.sent_at))),
-                    )
-                },
-            )
-
-        if self._tried("message_not_buried", sent):
+        if self._tried(
+            "message_not_buried",
+            lambda: self._letters.bury(message.body, reason, message.receives, message.sent_at),
+        ):
             self.delete(message)
         else:
             self.back_off(message)
 
     def dead_letters(self) -> list[str]:
-        """The bodies of all dead letters, a thousand at most; afterwards they are as visible as before.
+        """The bodies of all dead letters, a thousand at most.
 
         Raises:
             LettersHidden: somebody looks at some of them just now.
             One of `QUEUE_ERRORS`: SQS refused or could not be asked.
         """
-        hidden = "ApproximateNumberOfMessagesNotVisible"
-        answer = self.client.get_queue_attributes(QueueUrl=self._dead_letter_url, AttributeNames=[hidden])
-        if int(answer.get("Attributes", {}).get(hidden, "0")):
+        if self._letters.hidden():
             raise LettersHidden
-        letters: dict[str, MessageTypeDef] = {}
-        try:
-            while len(letters) < _MOST_LETTERS:
-                answer = self.client.receive_message(
-                    QueueUrl=self._dead_letter_url,
-                    MaxNumberOfMessages=10,
-                    WaitTimeSeconds=0,
-                    VisibilityTimeout=_LETTER_HIDDEN_SECONDS,
-                )
-                new = {message.get("MessageId", ""): message for message in answer.get("Messages", [])}
-                if not new.keys() - letters.keys():
-                    break
-                letters |= new
-        finally:
-            for letter in letters.values():
-                self._show_letter(letter)
-        return [letter.get("Body", "") for letter in letters.values()]
-
-    def _show_letter(self, letter: MessageTypeDef) -> None:
-        receipt = letter.get("ReceiptHandle", "")
-        self._tried(
-            "letter_not_shown",
-            lambda: self.client.change_message_visibility(
-                QueueUrl=self._dead_letter_url, ReceiptHandle=receipt, VisibilityTimeout=0
-            ),
-        )
+        with self._letters.held() as letters:
+            return [letter.body for letter in letters]
 
     def _delete(self, message: Message) -> None:
         self.client.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)

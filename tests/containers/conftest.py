@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 import structlog
+from etl_runtime import dead_letters
 from etl_runtime import dispatcher as dispatcher_module
 from etl_runtime.dispatcher import Dispatcher
 from moto import mock_aws
@@ -99,6 +100,7 @@ def bench(s3: S3Client, sqs: SQSClient, cluster: DispatchCluster, monkeypatch: p
     monkeypatch.setattr(dispatcher_module, "s3_client", lambda _region, **_options: s3)
     monkeypatch.setattr(dispatcher_module, "sqs_client", lambda _region, **_options: sqs)
     monkeypatch.setattr(dispatcher_module, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(dead_letters, "WAIT_SECONDS", 0)
     # A loop that would wait ends its round.
     monkeypatch.setattr(Dispatcher, "_pause", lambda self, _seconds: self.stopping.set())
     return Bench(s3, sqs, cluster)
