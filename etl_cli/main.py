@@ -7,6 +7,7 @@ from typing import TextIO
 
 import typer
 
+from etl_cli import dlq_command
 from etl_cli.demo_command import demo
 from etl_cli.run_command import run
 from etl_cli.status_command import status
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(status)
+app.add_typer(dlq_command.app, name="dlq", help="Look at the dead letters of the dump queue, and redrive them.")
 app.command()(demo)
 
 

@@ -56,6 +56,14 @@ class OperationsArgs:
             allow_log_delivery(home),
         ]
         if settings.extract:
+            # who redrives dead letters reads and sends them
+            uses.append(
+                KeyUse(
+                    sid="AllowDeployersThroughSqs",
+                    role_arns=settings.deployer_role_arns,
+                    only_when=through(home, "sqs"),
+                )
+            )
             bucket = bucket_arn(home.bucket("extract").name)
             services.append(allow_service("AllowBucketEvents", "s3.amazonaws.com", home, bucket))
         if settings.ecs_exec_enabled:
@@ -67,7 +75,7 @@ class OperationsArgs:
                     sid="AllowDispatcherThroughSqs",
                     role_arns=(home.role_arn(contract.DISPATCHER_CONTAINER),),
                     only_when=through(home, "sqs"),
-                    actions=("kms:Decrypt",),
+                    actions=("kms:Decrypt", "kms:GenerateDataKey"),
                 )
             )
         return cls(

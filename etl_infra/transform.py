@@ -97,6 +97,7 @@ class Transform(pulumi.ComponentResource):
                 environment={
                     **self._shared,
                     Env.QUEUE_URL: args.extract.queue.url,
+                    Env.DEAD_LETTER_QUEUE_URL: args.extract.queue.dead_letter_url,
                     Env.MAX_ACTIVE_JOBS: str(settings.max_active_jobs),
                 },
             ),

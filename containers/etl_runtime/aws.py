@@ -14,21 +14,23 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_connections=32)
+# A loop that must turn cannot wait six minutes for a service that swallows what it is asked.
+_IMPATIENT = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
 
 
-def _client(service: str, region: str) -> Any:
+def _client(service: str, region: str, *, patient: bool = True) -> Any:
     # boto3-stubs overload `client` for every service there is, most of them untyped here.
-    return cast(Any, boto3).client(service, region_name=region, config=_CONFIG)
+    return cast(Any, boto3).client(service, region_name=region, config=_CONFIG if patient else _IMPATIENT)
 
 
-def s3_client(region: str) -> S3Client:
-    """S3."""
-    return cast("S3Client", _client("s3", region))
+def s3_client(region: str, *, patient: bool = True) -> S3Client:
+    """S3. An impatient client gives up after a minute and a half rather than after six."""
+    return cast("S3Client", _client("s3", region, patient=patient))
 
 
-def sqs_client(region: str) -> SQSClient:
-    """SQS."""
-    return cast("SQSClient", _client("sqs", region))
+def sqs_client(region: str, *, patient: bool = True) -> SQSClient:
+    """SQS. An impatient client gives up after a minute and a half rather than after six."""
+    return cast("SQSClient", _client("sqs", region, patient=patient))
 
 
 def secrets_client(region: str) -> SecretsManagerClient:

@@ -71,6 +71,7 @@ class Env(StrEnum):
 
     # dispatcher
     QUEUE_URL = "QUEUE_URL"
+    DEAD_LETTER_QUEUE_URL = "DEAD_LETTER_QUEUE_URL"
     JOB_NAMESPACE = "JOB_NAMESPACE"
     JOB_TEMPLATE = "JOB_TEMPLATE"
     MAX_ACTIVE_JOBS = "MAX_ACTIVE_JOBS"
@@ -117,6 +118,7 @@ REQUIRED_ENV: Final[Mapping[str, frozenset[Env]]] = {
             Env.ENVIRONMENT_NAME,
             Env.AWS_REGION,
             Env.QUEUE_URL,
+            Env.DEAD_LETTER_QUEUE_URL,
             Env.EXTRACT_BUCKET,
             Env.EXTRACT_BUCKET_OWNER,
             Env.LOAD_BUCKETS,
@@ -181,6 +183,7 @@ class ExitCode(IntEnum):
 
 _ENVIRONMENT: Final = re.compile(r"[a-z][a-z0-9-]{0,15}")
 _EXECUTION_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_VERSION_ID: Final = re.compile(r"[!-~]{0,1024}")
 _FILENAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -317,18 +320,17 @@ class CreatedObject:
     bucket: str
     key: str
     version_id: str
-    account: str
     region: str
 
 
-def created_objects(body: str) -> list[CreatedObject] | None:
-    """The objects that an S3 notification names, keys decoded once; None for S3's own `s3:TestEvent`.
+def event_records(body: str) -> list[Any] | None:
+    """The records of an S3 notification as they came, each for `created_object`; None for S3's own `s3:TestEvent`.
 
-    S3 form-encodes keys in events and sends a TestEvent when a notification is configured:
+    S3 sends a TestEvent when a notification is configured:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 
     Raises:
-        ContractError: not an S3 notification, no records, or a record that is not an `ObjectCreated` event.
+        ContractError: not an S3 notification, or one without records.
     """
     try:
         document = json.loads(body)
@@ -342,10 +344,15 @@ def created_objects(body: str) -> list[CreatedObject] | None:
     records = message.get("Records")
     if not isinstance(records, list) or not records:
         raise ContractError("message has no Records")
-    return [_created_object(record) for record in cast(list[Any], records)]
+    return cast(list[Any], records)
 
 
-def _created_object(record: Any) -> CreatedObject:
+def created_object(record: Any) -> CreatedObject:
+    """The object that one record says was created, its form-encoded key decoded once.
+
+    Raises:
+        ContractError: a record of another form, or not of an `ObjectCreated` event.
+    """
     try:
         if record["eventSource"] != "aws:s3" or not str(record["eventName"]).startswith("ObjectCreated:"):
             raise ContractError("record is not an ObjectCreated event of aws:s3")
@@ -353,12 +360,27 @@ def _created_object(record: Any) -> CreatedObject:
         return CreatedObject(
             bucket=str(s3["bucket"]["name"]),
             key=unquote_plus(str(s3["object"]["key"]), errors="strict"),
-            version_id=str(s3["object"].get("versionId") or ""),
-            account=str(s3["bucket"].get("ownerIdentity", {}).get("principalId", "")),
+            version_id=_version_id(s3["object"].get("versionId") or ""),
             region=str(record.get("awsRegion", "")),
         )
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError):
         raise ContractError("record has not the form of an S3 event record") from None
+
+
+def _version_id(text: Any) -> str:
+    """Version ids are opaque and URL-ready, of 1,024 bytes at most.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
+    """
+    if not _VERSION_ID.fullmatch(text):
+        raise ContractError("record's versionId is none of S3's")
+    return text
+
+
+# The dispatcher tells with a dead letter why it is one; SQS itself tells nothing with those that came too often.
+REASON_ATTRIBUTE: Final = "Reason"
+RECEIVES_ATTRIBUTE: Final = "Receives"
+SENT_ATTRIBUTE: Final = "SentAt"
 
 
 # --- the Kubernetes Job ------------------------------------------------------------------------------------------

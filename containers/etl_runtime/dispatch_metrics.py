@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -12,7 +13,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app  # type: ignore[reportUnknownVariableType]
 
 _TICK_SECONDS = 180
-"""The loop waits at most 20 s for messages and 120 s for a batch of them; longer than this it hangs."""
+"""The loop ticks at each round and each message. A receive takes 105 s at most, and a message's calls to S3 and to
+Kubernetes 165 s, when nothing answers; longer than this it hangs."""
+_SECURITY = frozenset({"another_bucket", "another_region", "key", "collision"})
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -30,19 +33,36 @@ class DispatchMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         name = "postgres_etl_dispatcher"
-        self.received = Counter(f"{name}_received", "Messages received", registry=self.registry)
-        self.dispatched = Counter(f"{name}_dispatched", "Jobs created", registry=self.registry)
-        self.duplicate = Counter(f"{name}_duplicate", "Records whose Job existed", registry=self.registry)
-        self.source_gone = Counter(f"{name}_source_gone", "Records whose dump is gone", registry=self.registry)
-        self.rejected = Counter(
-            f"{name}_rejected", "Messages left to the dead-letter queue", ["reason"], registry=self.registry
-        )
-        self.api_errors = Counter(f"{name}_api_errors", "Failed calls to Kubernetes", ["call"], registry=self.registry)
-        self.queue_errors = Counter(f"{name}_queue_errors", "Failed calls to SQS", registry=self.registry)
-        self.active = Gauge(f"{name}_active_jobs", "Jobs not finished", registry=self.registry)
-        self.free = Gauge(f"{name}_free_slots", "Jobs that may still start", registry=self.registry)
-        self.last_tick = Gauge(f"{name}_last_tick_seconds", "Time of the loop's last round", registry=self.registry)
+
+        def counter(noun: str, text: str, *labels: str) -> Counter:
+            return Counter(f"{name}_{noun}", text, labels, registry=self.registry)
+
+        def gauge(noun: str, text: str) -> Gauge:
+            return Gauge(f"{name}_{noun}", text, registry=self.registry)
+
+        self.received = counter("received", "Messages received")
+        self.test_events = counter("test_events", "Test events of S3")
+        self.dispatched = counter("dispatched", "Jobs created")
+        self.duplicate = counter("duplicate", "Records whose Job existed")
+        self.source_gone = counter("source_gone", "Records whose dump is gone")
+        self.postponed = counter("postponed", "Messages left to come again")
+        self.rejected = counter("rejected", "Records of which no Job will come", "reason", "kind")
+        self.reconciled = counter("reconciled", "Jobs created for dumps that no message named")
+        self.reconcile_errors = counter("reconcile_errors", "Passes that ended early")
+        self.api_errors = counter("api_errors", "Failed calls to Kubernetes", "call", "code")
+        self.queue_errors = counter("queue_errors", "Failed receives from SQS")
+        self.active = gauge("active_jobs", "Jobs not finished")
+        self.free = gauge("free_slots", "Jobs that may still start")
+        self.oldest_message = gauge("oldest_message_age_seconds", "Age of the oldest message of the last receive")
+        self.last_tick = gauge("last_tick_seconds", "Time of the loop's last round")
+        self.last_reconcile = gauge("last_reconcile_seconds", "Time of the last whole pass")
         self.create_seconds = Histogram(f"{name}_create_seconds", "Time to create a Job", registry=self.registry)
+        self.latency_seconds = Histogram(
+            f"{name}_latency_seconds",
+            "From a message's sending to its Job",
+            buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, math.inf),
+            registry=self.registry,
+        )
         self._ticked = time.monotonic()
         self._listed = self._received_ok = False
 
@@ -57,14 +77,20 @@ class DispatchMetrics:
         self.active.set(active)
         self.free.set(max(free, 0))
 
-    def received_ok(self) -> None:
-        """SQS answered."""
+    def received_ok(self, oldest_seconds: float) -> None:
+        """SQS answered; the oldest of what it gave has this age."""
         self._received_ok = True
+        self.oldest_message.set(oldest_seconds)
 
-    def api_error(self, call: str) -> None:
-        """Kubernetes did not answer as it should."""
+    def reject(self, reason: str) -> None:
+        """A record was refused for good. Of kind `security` is what nobody who means well sends."""
+        kind = "security" if reason in _SECURITY else "cluster" if reason.startswith("kubernetes_") else "data"
+        self.rejected.labels(reason, kind).inc()
+
+    def api_error(self, call: str, code: str) -> None:
+        """Kubernetes did not answer as it should; the code is an HTTP status, or an error's name."""
         self._listed = self._listed and call != "list"
-        self.api_errors.labels(call).inc()
+        self.api_errors.labels(call, code).inc()
 
     def queue_error(self) -> None:
         """SQS did not answer as it should."""

@@ -340,6 +340,7 @@ class DispatcherSettings:
     environment: str
     region: str
     queue_url: str
+    dead_letter_queue_url: str
     extract_bucket: str
     extract_bucket_owner: str
     load_buckets: Mapping[str, LoadBucket]
@@ -361,6 +362,7 @@ class DispatcherSettings:
             environment=env.text(Env.ENVIRONMENT_NAME),
             region=env.text(Env.AWS_REGION),
             queue_url=env.text(Env.QUEUE_URL),
+            dead_letter_queue_url=env.text(Env.DEAD_LETTER_QUEUE_URL),
             extract_bucket=env.text(Env.EXTRACT_BUCKET),
             extract_bucket_owner=env.text(Env.EXTRACT_BUCKET_OWNER),
             load_buckets=_buckets(env),

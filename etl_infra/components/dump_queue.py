@@ -73,7 +73,8 @@ class DumpQueue(pulumi.ComponentResource):
             ),
             opts=holder,
         )
-        self.url, self.dead_letter_url, self._arn = queue.url, dead_letters.url, queue.arn
+        self.url, self.dead_letter_url = queue.url, dead_letters.url
+        self._arn, self._dead_letter_arn = queue.arn, dead_letters.arn
         aws.sqs.RedriveAllowPolicy(
             f"{name}-redrive-allow",
             queue_url=dead_letters.url,
@@ -125,7 +126,7 @@ class DumpQueue(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "dead_letter_url": self.dead_letter_url})
 
     def consume_messages(self) -> list[Statement]:
-        """Receive, delay and delete messages."""
+        """Receive, delay and delete messages; put the hopeless ones among the dead letters, and look at these."""
         return [
             allow(
                 "AllowConsumingMessages",
@@ -133,8 +134,13 @@ class DumpQueue(pulumi.ComponentResource):
                 (self._arn,),
             ),
             allow(
-                "AllowDecryptingMessages",
-                ("kms:Decrypt",),
+                "AllowBuryingMessages",
+                ("sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"),
+                (self._dead_letter_arn,),
+            ),
+            allow(
+                "AllowCryptographyOfMessages",
+                ("kms:Decrypt", "kms:GenerateDataKey"),
                 (pulumi.Output.from_input(self._key_arn),),
                 {"StringEquals": through(self._home, "sqs")},
             ),

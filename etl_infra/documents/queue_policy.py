@@ -20,7 +20,7 @@ def dump_queue_policy(queue_arn: Text, bucket_arn: Text, account_id: str) -> Doc
 
 
 def dead_letter_queue_policy(queue_arn: Text) -> Document:
-    """Messages arrive by redrive alone, which needs no statement."""
+    """Messages arrive by redrive, which needs no statement, and from the dispatcher, whose own role allows it."""
     return policy_document(_tls_only(queue_arn))
 
 

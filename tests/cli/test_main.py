@@ -13,6 +13,8 @@ from etl_cli.main import app
 
 from .conftest import Aws
 
+DLQ = ("list", "show", "redrive")
+
 
 def invoke(*arguments: str) -> str:
     result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"})
@@ -22,13 +24,14 @@ def invoke(*arguments: str) -> str:
 
 def test_without_arguments_it_shows_its_commands() -> None:
     shown = invoke()
-    assert [name for name in ("run", "status", "demo") if f"│ {name}" in shown] == ["run", "status", "demo"]
+    commands = ["run", "status", "dlq", "demo"]
+    assert [name for name in commands if f"│ {name}" in shown] == commands
     assert "postgres-etl demo" in shown
 
 
-@pytest.mark.parametrize("command", ["run", "status", "demo"])
+@pytest.mark.parametrize("command", ["run", "status", "demo", "dlq list", "dlq show", "dlq redrive"])
 def test_the_help_of_every_command_has_examples(command: str) -> None:
-    shown = invoke(command, "--help")
+    shown = invoke(*command.split(), "--help")
     assert "Examples" in shown
     assert f"postgres-etl {command}" in shown
 
@@ -36,6 +39,7 @@ def test_the_help_of_every_command_has_examples(command: str) -> None:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
+        *((f"dlq {name}", "0 done; 2 refused (no such letter, no such stack, no right); 4") for name in DLQ),
         ("run", "0 done, 1 the work failed, 2 refused (nothing was started), 3 took too long, 4 interrupted"),
         ("demo", "0 done, and source and target differ as they should; 1 a stage failed, or the comparison found a"),
         (
@@ -45,7 +49,7 @@ def test_the_help_of_every_command_has_examples(command: str) -> None:
     ],
 )
 def test_the_help_of_every_command_says_what_each_exit_status_means(command: str, told: str) -> None:
-    assert f"Exit status — {told}" in " ".join(invoke(command, "--help").split())
+    assert f"Exit status — {told}" in " ".join(invoke(*command.split(), "--help").split())
 
 
 def test_help_loads_neither_aws_nor_kubernetes_nor_the_stand_in() -> None:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 import structlog
+from etl_runtime import dead_letters
 from etl_runtime import dispatcher as dispatcher_module
-from etl_runtime import jobs as jobs_module
 from etl_runtime.dispatcher import Dispatcher
 from moto import mock_aws
 
+from tests.containers.api_server import ApiServer, api_server
 from tests.containers.aws_account import REGION
 from tests.containers.dispatch_bench import Bench
+from tests.containers.dispatch_cluster import DispatchCluster, dispatch_cluster
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -78,13 +80,27 @@ def s3(_aws: None, clients: tuple[S3Client, SQSClient]) -> S3Client:
     return client
 
 
+@pytest.fixture(scope="session")
+def kubernetes_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API server: the double, or a real one where `KUBEBUILDER_ASSETS` names its programs."""
+    with api_server(tmp_path_factory.mktemp("api-server")) as server:
+        yield server
+
+
 @pytest.fixture
-def bench(s3: S3Client, sqs: SQSClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def cluster(kubernetes_api: ApiServer, tmp_path: Path) -> Iterator[DispatchCluster]:
+    """A namespace of it that no other test has."""
+    with dispatch_cluster(kubernetes_api, tmp_path) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def bench(s3: S3Client, sqs: SQSClient, cluster: DispatchCluster, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A dispatcher that can be stepped through, round by round."""
-    monkeypatch.setattr(dispatcher_module, "s3_client", lambda _region: s3)
-    monkeypatch.setattr(dispatcher_module, "sqs_client", lambda _region: sqs)
+    monkeypatch.setattr(dispatcher_module, "s3_client", lambda _region, **_options: s3)
+    monkeypatch.setattr(dispatcher_module, "sqs_client", lambda _region, **_options: sqs)
     monkeypatch.setattr(dispatcher_module, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(jobs_module.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(dead_letters, "WAIT_SECONDS", 0)
     # A loop that would wait ends its round.
     monkeypatch.setattr(Dispatcher, "_pause", lambda self, _seconds: self.stopping.set())
-    return Bench(s3, sqs, tmp_path)
+    return Bench(s3, sqs, cluster)

@@ -1,20 +1,21 @@
-"""A dispatcher between a queue with its dead letters, a bucket and a Kubernetes API, all in memory."""
+"""A dispatcher between a queue with its dead letters and buckets in memory, and a Kubernetes API over HTTP."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import math
+import threading
 from typing import TYPE_CHECKING, Any
 
-from etl_runtime.contract import LoadBucket
+from etl_runtime.contract import CreatedObject, LoadBucket
 from etl_runtime.dispatch_metrics import DispatchMetrics
 from etl_runtime.dispatcher import Dispatcher
-from etl_runtime.jobs import Jobs
+from etl_runtime.jobs import Jobs, batch_api
 from etl_runtime.manifest import ArchiveFile, Manifest
 from etl_runtime.settings import DispatcherSettings
 
 from tests.containers.aws_account import ACCOUNT, REGION
-from tests.containers.cluster_api import JOB_TEMPLATE, ClusterApi
+from tests.containers.dispatch_cluster import DispatchCluster
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -44,9 +45,9 @@ def manifest_of(name: str, environment: str = "dev") -> Manifest:
 
 
 class Bench:
-    """A dispatcher between a queue with its dead-letter queue, a bucket and an API, all in memory."""
+    """A dispatcher that is stepped through, round by round."""
 
-    def __init__(self, s3: S3Client, sqs: SQSClient, directory: Path) -> None:
+    def __init__(self, s3: S3Client, sqs: SQSClient, cluster: DispatchCluster) -> None:
         self.s3 = s3
         self.sqs = sqs
         self.dead_letters = self.sqs.create_queue(QueueName="postgres-etl-s3-dlq")["QueueUrl"]
@@ -57,23 +58,34 @@ class Bench:
         self.queue = self.sqs.create_queue(
             QueueName="postgres-etl-s3", Attributes={"RedrivePolicy": json.dumps(policy)}
         )["QueueUrl"]
-        (directory / "job.yaml").write_text(JOB_TEMPLATE)
-        self.api = ClusterApi()
+        self.cluster = cluster
         self.metrics = DispatchMetrics()
         self.settings = DispatcherSettings(
             environment="prod",
             region=REGION,
             queue_url=self.queue,
+            dead_letter_queue_url=self.dead_letters,
             extract_bucket="raw",
             extract_bucket_owner=ACCOUNT,
             load_buckets={"dev": LoadBucket("clean", ACCOUNT)},
-            namespace="etl",
-            job_template=directory / "job.yaml",
+            namespace=cluster.namespace,
+            job_template=cluster.template,
             max_active=3,
             metrics_port=1,
             metrics_address="127.0.0.1",
         )
-        self.dispatcher = Dispatcher(self.settings, Jobs("etl", self.settings.job_template, self.api), self.metrics)
+        self.dispatcher = self.another()
+
+    def another(self) -> Dispatcher:
+        """One more dispatcher of the same settings; its passes come when they are asked for."""
+        dispatcher = Dispatcher(self.settings, self.open_jobs(), self.metrics, threading.Event())
+        dispatcher._reconcile_at = math.inf
+        return dispatcher
+
+    def open_jobs(self) -> Jobs:
+        """The real client, on its way through the cluster's door."""
+        api = batch_api(self.cluster.kubeconfig)
+        return Jobs(self.settings.namespace, self.settings.job_template, api, wait=lambda _seconds: None)
 
     def dump(self, name: str, environment: str = "dev") -> tuple[str, str]:
         """Put a raw dump's manifest where extract would, and give its key and version."""
@@ -92,7 +104,11 @@ class Bench:
             **changes,
         }
 
-    def send(self, *records: dict[str, Any]) -> None:
+    @staticmethod
+    def created(key: str, version_id: str) -> CreatedObject:
+        return CreatedObject("raw", key, version_id, REGION)
+
+    def send(self, *records: Any) -> None:
         self.send_body(json.dumps({"Records": records}))
 
     def send_body(self, body: str) -> None:
@@ -105,6 +121,11 @@ class Bench:
             self._one_round()
             if hidden_come_back:
                 self._show_all()
+
+    def reconcile(self, free: int) -> None:
+        """Let the dispatcher make its pass."""
+        self.dispatcher.stopping.clear()
+        self.dispatcher.reconcile(free)
 
     def _one_round(self) -> None:
         inner = self.dispatcher._round
@@ -124,6 +145,27 @@ class Bench:
 
         for message in sqs_backends[ACCOUNT][REGION].queues["postgres-etl-s3"]._messages:
             message.visible_at = 0
+
+    def receives(self) -> int:
+        """How often the message was received that was received the oftenest."""
+        from moto.sqs.models import sqs_backends  # noqa: PLC0415 - only while AWS is mocked
+
+        messages = sqs_backends[ACCOUNT][REGION].queues["postgres-etl-s3"]._messages
+        return max(message.approximate_receive_count for message in messages)
+
+    def letters(self) -> list[tuple[str, str]]:
+        """Body and reason of each dead letter, as they were buried."""
+        found: list[tuple[str, str]] = []
+        for _ in range(100):
+            answer = self.sqs.receive_message(
+                QueueUrl=self.dead_letters, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+            )
+            for message in answer.get("Messages", []):
+                attributes = message.get("MessageAttributes", {})
+                found.append((message["Body"], attributes.get("Reason", {}).get("StringValue", "")))  # type: ignore[typeddict-item]
+            if not answer.get("Messages"):
+                break
+        return found
 
     def waiting(self, queue: str | None = None) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

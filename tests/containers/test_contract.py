@@ -14,7 +14,8 @@ from etl_runtime.contract import (
     CreatedObject,
     DumpPrefix,
     LoadBucket,
-    created_objects,
+    created_object,
+    event_records,
     execution_label,
     execution_name,
     load_buckets,
@@ -145,13 +146,22 @@ def _record(**changes: Any) -> dict[str, Any]:
     }
 
 
+def _version(version_id: Any) -> dict[str, Any]:
+    return _record(s3={"bucket": {"name": "raw"}, "object": {"key": "x", "versionId": version_id}})
+
+
 def _object(key: str, version_id: str = "v1") -> CreatedObject:
-    return CreatedObject(bucket="raw", key=key, version_id=version_id, account="A3EXAMPLE", region="eu-west-2")
+    return CreatedObject(bucket="raw", key=key, version_id=version_id, region="eu-west-2")
+
+
+def created_objects(body: str) -> list[CreatedObject]:
+    """The objects of a message's records."""
+    return [created_object(record) for record in event_records(body) or []]
 
 
 def test_the_test_event_of_s3_names_no_object() -> None:
     event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-01-01T00:00:00.000Z", "Bucket": "raw"}
-    assert created_objects(json.dumps(event)) is None
+    assert event_records(json.dumps(event)) is None
 
 
 def test_every_record_of_a_message_is_read() -> None:
@@ -198,9 +208,10 @@ JUNK = {
     "a removal": json.dumps({"Records": [_record(eventName="ObjectRemoved:Delete")]}),
     "another source": json.dumps({"Records": [_record(eventSource="aws:sns")]}),
     "no object": json.dumps({"Records": [_record(s3={"bucket": {"name": "raw"}})]}),
-    "no owner": json.dumps(
-        {"Records": [_record(s3={"bucket": {"name": "raw", "ownerIdentity": None}, "object": {"key": "x"}})]}
-    ),
+    "a version with a newline": json.dumps({"Records": [_version("v\n")]}),
+    "a version beyond ASCII": json.dumps({"Records": [_version("\ud800")]}),
+    "a version too long": json.dumps({"Records": [_version("v" * 1025)]}),
+    "a version that is no text": json.dumps({"Records": [_version(1)]}),
     "no UTF-8": json.dumps({"Records": [_record(s3={"bucket": {"name": "raw"}, "object": {"key": "%ff"}})]}),
     "the second record is bad": json.dumps({"Records": [_record(), {}]}),
 }

@@ -61,29 +61,34 @@ def test_the_dispatcher_is_ready_while_kubernetes_and_the_queue_answer(metrics: 
     assert get("/readyz") == (503, "no\n")
     metrics.listed(active=1, free=2)
     assert get("/readyz") == (503, "no\n")
-    metrics.received_ok()
+    metrics.received_ok(0)
     assert get("/readyz") == (200, "ok\n")
     metrics.queue_error()
     assert get("/readyz") == (503, "no\n")
-    metrics.received_ok()
-    metrics.api_error("list")
+    metrics.received_ok(0)
+    metrics.api_error("list", "500")
     assert get("/readyz") == (503, "no\n")
     metrics.listed(active=1, free=2)
     assert get("/readyz") == (200, "ok\n")
-    metrics.api_error("create")
+    metrics.api_error("create", "500")
     assert get("/readyz") == (200, "ok\n")
     assert get("/healthz") == (200, "ok\n")
 
 
 def test_what_happened_to_messages_is_counted(metrics: DispatchMetrics, get: Get) -> None:
     metrics.received.inc()
-    metrics.rejected.labels("another_bucket").inc(2)
+    for reason in ("another_bucket", "another_bucket", "kubernetes_422", "manifest"):
+        metrics.reject(reason)
+    metrics.received_ok(42)
     metrics.listed(active=5, free=-2)
     status, text = get("/metrics")
     lines = [line for line in text.splitlines() if not line.startswith("#") and "_created" not in line]
     assert status == 200
     assert "postgres_etl_dispatcher_received_total 1.0" in lines
-    assert 'postgres_etl_dispatcher_rejected_total{reason="another_bucket"} 2.0' in lines
+    assert 'postgres_etl_dispatcher_rejected_total{kind="security",reason="another_bucket"} 2.0' in lines
+    assert 'postgres_etl_dispatcher_rejected_total{kind="cluster",reason="kubernetes_422"} 1.0' in lines
+    assert 'postgres_etl_dispatcher_rejected_total{kind="data",reason="manifest"} 1.0' in lines
+    assert "postgres_etl_dispatcher_oldest_message_age_seconds 42.0" in lines
     assert "postgres_etl_dispatcher_active_jobs 5.0" in lines
     assert "postgres_etl_dispatcher_free_slots 0.0" in lines
 

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from etl_runtime import dispatcher as dispatcher_module
-from etl_runtime.contract import ExitCode
+from etl_runtime.contract import ExitCode, transform_job_name
 from etl_runtime.dispatch_metrics import DispatchMetrics
 from etl_runtime.dispatcher import Dispatcher, dispatch
 from etl_runtime.faults import Fault, Terminated
-from etl_runtime.jobs import Jobs
 
 from tests.containers.aws_account import ACCOUNT, REGION
-from tests.containers.cluster_api import refusal
 from tests.containers.dispatch_bench import MOST_RECEIVES, Bench
 
-if TYPE_CHECKING:
-    pass
+QUOTA = 'jobs.batch "x" is forbidden: exceeded quota: transforms, requested: count/jobs.batch=1'
+
+
+def patient(monkeypatch: pytest.MonkeyPatch, most: int = 100) -> list[float]:
+    """Let pauses pass at once instead of ending the round, so many of them; what they were."""
+    pauses: list[float] = []
+
+    def pause(self: Dispatcher, seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) >= most:
+            self.stopping.set()
+
+    monkeypatch.setattr(Dispatcher, "_pause", pause)
+    return pauses
 
 
 def test_a_bucket_that_refuses_keeps_the_message(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,76 +43,185 @@ def test_a_bucket_that_refuses_keeps_the_message(bench: Bench, monkeypatch: pyte
     monkeypatch.setattr(bench.s3, "get_object", refuse)
     bench.send(bench.record(*bench.dump("nightly-1")))
     bench.rounds()
-    assert (bench.waiting(), bench.api.jobs, owners) == (1, {}, [ACCOUNT])
+    assert (bench.waiting(), bench.cluster.jobs(), owners, bench.count("postponed")) == (1, {}, [ACCOUNT], 1)
 
 
-def test_nothing_is_received_while_jobs_cannot_be_listed(bench: Bench) -> None:
-    key, version = bench.dump("nightly-1")
-    bench.send(bench.record(key, version))
-    bench.api.list_fault = refusal(500)
+def test_a_version_that_s3_cannot_read_is_a_dead_letter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_arguments: Any) -> None:
+        raise ClientError({"Error": {"Code": "InvalidArgument"}}, "GetObject")
+
+    monkeypatch.setattr(bench.s3, "get_object", refuse)
+    bench.send(bench.record(*bench.dump("nightly-1")))
+    bench.rounds()
+    assert [reason for _, reason in bench.letters()] == ["version: S3 knows no such versionId"]
+
+
+def test_a_record_that_has_to_wait_keeps_no_other_from_its_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, goes = bench.dump("nightly-1"), bench.dump("nightly-2")
+    get = bench.s3.get_object
+
+    def refuse(**arguments: Any) -> Any:
+        if arguments["Key"] == waits[0]:
+            raise ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
+        return get(**arguments)
+
+    monkeypatch.setattr(bench.s3, "get_object", refuse)
+    bench.send(bench.record(*waits), bench.record(*goes))
+    bench.rounds()
+    assert (list(bench.cluster.jobs()), bench.waiting()) == ([transform_job_name("raw", *goes, "dev")], 1)
+
+
+@pytest.mark.parametrize("how", [{"status": 500}, {"status": 403}, {"status": 429}, {"status": None}])
+def test_nothing_is_received_while_jobs_cannot_be_listed(bench: Bench, how: dict[str, Any]) -> None:
+    bench.send(bench.record(*bench.dump("nightly-1")))
+    fault = bench.cluster.fault("list", times=None, **how)
     bench.rounds(5, hidden_come_back=True)
-    assert (bench.count("received"), bench.api.jobs, bench.waiting()) == (0, {}, 1)
-    assert (bench.count("api_errors", call="list"), bench.metrics.ready, bench.metrics.alive) == (5, False, True)
-    bench.api.list_fault = None
+    assert (bench.count("received"), bench.cluster.jobs(), bench.waiting()) == (0, {}, 1)
+    code = str(how["status"] or "ProtocolError")
+    assert (bench.count("api_errors", call="list", code=code), bench.metrics.ready, bench.metrics.alive) == (
+        5,
+        False,
+        True,
+    )
+    fault.end()
     bench.rounds()
-    assert (len(bench.api.jobs), bench.metrics.ready) == (1, True)
+    assert (len(bench.cluster.jobs()), bench.metrics.ready) == (1, True)
 
 
-def test_nothing_is_received_while_no_slot_is_free(bench: Bench) -> None:
-    for number in range(5):
+def test_pauses_grow_while_jobs_cannot_be_listed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = patient(monkeypatch, most=7)
+    bench.cluster.fault("list", times=None, status=500)
+    bench.dispatcher.serve()
+    assert pauses == [2, 4, 8, 16, 32, 32, 32]
+
+
+def test_two_hundred_events_at_once_start_no_more_jobs_than_there_are_slots_and_none_is_spent(bench: Bench) -> None:
+    for number in range(200):
         bench.send(bench.record(*bench.dump(f"nightly-{number}")))
     bench.rounds(10, hidden_come_back=True)
-    assert (len(bench.api.jobs), bench.waiting(), bench.waiting(bench.dead_letters)) == (3, 2, 0)
+    assert (len(bench.cluster.jobs()), bench.waiting(), bench.waiting(bench.dead_letters)) == (3, 197, 0)
     assert bench.count("received") == 3
-    bench.api.finished[next(iter(bench.api.jobs))] = "Failed"
+    bench.cluster.end(next(iter(bench.cluster.jobs())), "Failed")
     bench.rounds(10, hidden_come_back=True)
-    assert (len(bench.api.jobs), bench.waiting(), bench.count("received")) == (4, 1, 4)
+    assert (len(bench.cluster.jobs()), bench.waiting(), bench.count("received")) == (4, 196, 4)
 
 
-def test_a_used_up_quota_hides_the_messages_for_a_while_and_loses_none(bench: Bench) -> None:
-    for number in range(3):
-        bench.send(bench.record(*bench.dump(f"nightly-{number}")))
-    bench.api.faults = [refusal(403, "exceeded quota: transforms")]
-    bench.rounds()
-    assert (bench.api.jobs, bench.waiting(), bench.api.calls) == ({}, 3, ["list", "create"])
-    bench.rounds()
-    assert bench.count("received") == 1
-    bench.rounds(2, hidden_come_back=True)
-    assert (len(bench.api.jobs), bench.waiting()) == (3, 0)
-
-
-def test_after_a_used_up_quota_the_dispatcher_waits_before_it_receives_again(
+def test_a_used_up_quota_spends_the_receives_of_no_message_however_long_it_lasts(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each receive counts towards the dead letters, also of what only had to wait."""
-    pauses: list[float] = []
-    monkeypatch.setattr(Dispatcher, "_pause", lambda _self, seconds: pauses.append(seconds))
+    """Ended Jobs count in the quota until they are deleted, which may take a day."""
+    for number in range(20):
+        bench.send(bench.record(*bench.dump(f"nightly-{number}")))
+    bench.cluster.limit(0)
+    looked = 0
+
+    def pause(self: Dispatcher, _seconds: float) -> None:
+        nonlocal looked
+        looked += 1
+        bench._show_all()
+        if looked == 50:
+            bench.cluster.limit(1)
+        if looked == 100:
+            self.stopping.set()
+
+    monkeypatch.setattr(Dispatcher, "_pause", pause)
+    bench.dispatcher.serve()
+    assert (len(bench.cluster.jobs()), bench.waiting(), bench.waiting(bench.dead_letters)) == (1, 19, 0)
+    # one was held through all of it, then the next; those that came together with the first were given back
+    assert bench.count("received") == 2
+    assert bench.receives() <= 2
+
+
+def test_a_message_that_waits_for_a_quota_is_given_back_in_time_when_the_dispatcher_stops(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.send(bench.record(*bench.dump("nightly-1")))
-    bench.api.faults = [refusal(403, "exceeded quota: transforms")]
+    bench.cluster.limit(0)
+    assert patient(monkeypatch, most=3) == []
+    bench.dispatcher.serve()
+    visible = bench.sqs.get_queue_attributes(QueueUrl=bench.queue, AttributeNames=["ApproximateNumberOfMessages"])
+    assert visible["Attributes"]["ApproximateNumberOfMessages"] == "1"
+
+
+def test_a_job_that_is_there_is_found_though_the_quota_is_used_up(bench: Bench) -> None:
+    """Quota is asked before names: https://github.com/argoproj/argo-workflows/issues/1720."""
+    key, version = bench.dump("nightly-1")
+    bench.send(bench.record(key, version))
     bench.rounds()
-    assert pauses == [60]
+    bench.cluster.limit(1)
+    bench.send(bench.record(key, version))
+    bench.rounds()
+    assert (len(bench.cluster.jobs()), bench.waiting(), bench.count("duplicate")) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(("status", "message"), [(403, "forbidden: User cannot create"), (422, "invalid"), (404, "")])
+def test_a_job_that_kubernetes_refuses_is_a_dead_letter_at_the_first_time(
+    bench: Bench, status: int, message: str
+) -> None:
+    bench.send(bench.record(*bench.dump("nightly-1")))
+    bench.cluster.fault("create", status=status, message=message)
+    bench.rounds()
+    assert [reason for _, reason in bench.letters()] == [f"kubernetes_{status}: Kubernetes does not take the Job"]
+    assert bench.count("rejected", reason=f"kubernetes_{status}", kind="cluster") == 1
+    assert (bench.waiting(), bench.cluster.jobs()) == (0, {})
+
+
+def test_a_name_that_another_dump_has_is_a_collision_and_a_dead_letter(bench: Bench) -> None:
+    key, version = bench.dump("nightly-1")
+    bench.cluster.add(transform_job_name("raw", key, version, "dev"), "s3://raw/other?versionId=v1")
+    bench.send(bench.record(key, version))
+    bench.rounds()
+    assert [reason for _, reason in bench.letters()] == ["collision: Kubernetes does not take the Job"]
+    assert bench.count("rejected", reason="collision", kind="security") == 1
+
+
+def test_a_job_that_is_being_deleted_is_waited_for_and_keeps_no_other_from_its_own(bench: Bench) -> None:
+    going, other = bench.dump("nightly-1"), bench.dump("nightly-2")
+    name = transform_job_name("raw", *going, "dev")
+    bench.send(bench.record(*going))
+    bench.rounds()
+    bench.cluster.begin_to_delete(name)
+    bench.send(bench.record(*going))
+    bench.send(bench.record(*other))
+    bench.rounds(1, hidden_come_back=True)
+    assert (len(bench.cluster.jobs()), bench.waiting(), bench.count("postponed")) == (2, 1, 1)
+    bench.cluster.finish_deleting(name)
+    assert name not in bench.cluster.jobs()
+    bench.rounds()
+    assert (len(bench.cluster.jobs()), bench.waiting(), bench.count("rejected")) == (2, 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"), [(refusal(403, "forbidden"), "kubernetes_403"), (refusal(422), "kubernetes_422")]
+    "how", [{"status": 500}, {"status": 429, "retry_after": 1}, {"status": 503}, {"status": 401}, {"status": None}]
 )
-def test_a_job_that_kubernetes_refuses_leaves_its_message_to_the_dead_letters(
-    bench: Bench, fault: Exception, reason: str
+@pytest.mark.parametrize("executed", [False, True])
+def test_kubernetes_that_does_not_answer_keeps_the_message_in_hand_until_it_does(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], executed: bool
 ) -> None:
+    """Executed: the Job was made all the same, and is found by its name."""
+    patient(monkeypatch)
     bench.send(bench.record(*bench.dump("nightly-1")))
-    bench.api.faults = [fault] * MOST_RECEIVES
-    bench.rounds(MOST_RECEIVES + 1, hidden_come_back=True)
-    assert bench.count("rejected", reason=reason) == MOST_RECEIVES
-    assert (bench.waiting(), bench.waiting(bench.dead_letters), bench.api.jobs) == (0, 1, {})
-
-
-def test_kubernetes_that_does_not_answer_keeps_the_message(bench: Bench) -> None:
-    bench.send(bench.record(*bench.dump("nightly-1")))
-    bench.api.faults = [refusal(500)] * 3
-    bench.rounds(1, hidden_come_back=True)
-    assert (bench.waiting(), bench.api.jobs, bench.count("api_errors", call="create")) == (1, {}, 1)
+    bench.cluster.fault("create", times=7, executed=executed, **how)
     bench.rounds()
-    assert (bench.waiting(), len(bench.api.jobs)) == (0, 1)
+    assert (bench.waiting(), len(bench.cluster.jobs()), bench.count("received")) == (0, 1, 1)
+    assert bench.count("duplicate" if executed else "dispatched") == 1
+    assert bench.count("api_errors", call="create", code=str(how["status"] or "ProtocolError")) == 2
+
+
+def test_a_message_whose_creation_fails_for_a_quarter_of_an_hour_makes_way_for_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        dispatcher_module, "_LONGEST_HOLD_SECONDS", dict.fromkeys(dispatcher_module._LONGEST_HOLD_SECONDS, -1)
+    )
+    patient(monkeypatch)
+    bench.send(bench.record(*bench.dump("nightly-1")))
+    bench.cluster.fault("create", times=3, status=500)
+    bench.rounds()
+    assert (bench.waiting(), bench.cluster.jobs()) == (1, {})
+    bench.send(bench.record(*bench.dump("nightly-2")))
+    bench.rounds()
+    assert (bench.waiting(), len(bench.cluster.jobs())) == (1, 1)
 
 
 def test_a_message_that_cannot_be_deleted_comes_again_and_meets_its_job(
@@ -115,46 +233,71 @@ def test_a_message_that_cannot_be_deleted_comes_again_and_meets_its_job(
         raise ClientError({"Error": {"Code": "ReceiptHandleIsInvalid"}}, "DeleteMessage")
 
     with monkeypatch.context() as patched:
-        patched.setattr(bench.dispatcher.queue, "delete_message", refuse)
+        patched.setattr(bench.sqs, "delete_message", refuse)
         bench.rounds(1, hidden_come_back=True)
-    assert (bench.waiting(), len(bench.api.jobs)) == (1, 1)
+    assert (bench.waiting(), len(bench.cluster.jobs())) == (1, 1)
     bench.rounds()
-    assert (bench.waiting(), len(bench.api.jobs), bench.count("duplicate")) == (0, 1, 1)
+    assert (bench.waiting(), len(bench.cluster.jobs()), bench.count("duplicate")) == (0, 1, 1)
 
 
-def test_a_queue_that_does_not_answer_is_asked_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_letter_that_cannot_be_buried_gets_there_by_its_receives(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.send_body("junk")
+
+    def refuse(**_arguments: Any) -> None:
+        raise ClientError({"Error": {"Code": "InvalidParameterValue"}}, "SendMessage")
+
+    monkeypatch.setattr(bench.sqs, "send_message", refuse)
+    bench.rounds(MOST_RECEIVES, hidden_come_back=True)
+    assert (bench.waiting(), bench.waiting(bench.dead_letters)) == (1, 0)
+    bench.rounds()
+    assert (bench.waiting(), bench.letters()) == (0, [("junk", "")])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://sqs.example.com"),
+        ClientError({"Error": {"Code": "ExpiredToken"}}, "ReceiveMessage"),
+        ClientError({"Error": {"Code": "SignatureDoesNotMatch"}}, "ReceiveMessage"),
+    ],
+    ids=["down", "expired", "skewed"],
+)
+def test_a_queue_that_does_not_answer_is_asked_again_ever_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     bench.send(bench.record(*bench.dump("nightly-1")))
 
     def refuse(**_arguments: Any) -> None:
-        raise EndpointConnectionError(endpoint_url="https://sqs.example.com")
+        raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(bench.dispatcher.queue, "receive_message", refuse)
-        bench.rounds()
-    assert (bench.metrics.ready, bench.metrics.alive, bench.count("queue_errors")) == (False, True, 1)
+        pauses = patient(patched, most=4)
+        patched.setattr(bench.sqs, "receive_message", refuse)
+        bench.dispatcher.serve()
+    assert pauses == [2, 4, 8, 16]
+    assert (bench.metrics.ready, bench.metrics.alive, bench.count("queue_errors")) == (False, True, 4)
     bench.rounds()
-    assert (bench.metrics.ready, len(bench.api.jobs)) == (True, 1)
+    assert (bench.metrics.ready, len(bench.cluster.jobs())) == (True, 1)
 
 
-def test_a_hostile_version_ends_no_loop(bench: Bench) -> None:
-    key, _ = bench.dump("nightly-1")
-    bench.send_body(json.dumps({"Records": [bench.record(key, "\ud800")]}))
-    bench.send(bench.record(*bench.dump("nightly-2")))
-    bench.rounds()
-    assert (len(bench.api.jobs), bench.waiting()) == (1, 1)
-
-
-def test_a_message_that_failed_is_hidden_the_longer_the_oftener_it_came(
+def test_a_message_that_has_to_wait_is_hidden_the_longer_the_oftener_it_came(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds: list[int] = []
-    change = bench.dispatcher.queue.change_message_visibility
+    change = bench.sqs.change_message_visibility
     monkeypatch.setattr(
-        bench.dispatcher.queue,
+        bench.sqs,
         "change_message_visibility",
         lambda **arguments: (seconds.append(arguments["VisibilityTimeout"]), change(**arguments)),
     )
-    bench.send_body("junk")
+
+    def refuse(**_arguments: Any) -> None:
+        raise ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
+
+    bench.send(bench.record(*bench.dump("nightly-1")))
+    monkeypatch.setattr(bench.s3, "get_object", refuse)
     bench.rounds(MOST_RECEIVES, hidden_come_back=True)
     assert seconds == [30, 60, 120]
 
@@ -162,11 +305,10 @@ def test_a_message_that_failed_is_hidden_the_longer_the_oftener_it_came(
 def test_a_dispatcher_that_is_stopped_shows_again_what_it_has_not_touched(bench: Bench) -> None:
     for number in range(3):
         bench.send(bench.record(*bench.dump(f"nightly-{number}")))
-    stop: Callable[[str], None] = lambda _name: bench.dispatcher.stopping.set()  # noqa: E731
-    bench.api.faults = [stop]
+    bench.cluster.before["create"] = bench.dispatcher.stopping.set
     bench.rounds()
     visible = bench.sqs.get_queue_attributes(QueueUrl=bench.queue, AttributeNames=["ApproximateNumberOfMessages"])
-    assert len(bench.api.jobs) == 1
+    assert len(bench.cluster.jobs()) == 1
     assert visible["Attributes"]["ApproximateNumberOfMessages"] == "2"
 
 
@@ -176,10 +318,11 @@ def environ(bench: Bench) -> dict[str, str]:
         "ENVIRONMENT_NAME": "prod",
         "AWS_REGION": REGION,
         "QUEUE_URL": bench.queue,
+        "DEAD_LETTER_QUEUE_URL": bench.dead_letters,
         "EXTRACT_BUCKET": "raw",
         "EXTRACT_BUCKET_OWNER": ACCOUNT,
-        "LOAD_BUCKETS": '{"dev": {"bucket": "clean", "owner": "123456789012"}}',
-        "JOB_NAMESPACE": "etl",
+        "LOAD_BUCKETS": json.dumps({"dev": {"bucket": "clean", "owner": ACCOUNT}}),
+        "JOB_NAMESPACE": bench.settings.namespace,
         "JOB_TEMPLATE": str(bench.settings.job_template),
         "MAX_ACTIVE_JOBS": "3",
         "METRICS_PORT": "1",
@@ -188,8 +331,8 @@ def environ(bench: Bench) -> dict[str, str]:
 
 @pytest.fixture
 def _in_this_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program's own parts, but for the API and the port."""
-    monkeypatch.setattr(dispatcher_module, "Jobs", lambda namespace, template: Jobs(namespace, template, bench.api))
+    """The program's own parts, but for the way to the cluster and the port."""
+    monkeypatch.setattr(dispatcher_module, "Jobs", lambda *_arguments, **_options: bench.open_jobs())
     serve = DispatchMetrics.serve
     monkeypatch.setattr(DispatchMetrics, "serve", lambda self, _address, _port: serve(self, "127.0.0.1", 0))
 
@@ -198,20 +341,19 @@ def _in_this_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_program_serves_until_sigterm_and_then_ends_well(
     bench: Bench, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key, version = bench.dump("nightly-1")
-    bench.send(bench.record(key, version))
+    bench.send(bench.record(*bench.dump("nightly-1")))
     join = threading.Thread.join
 
     def until_the_job_is_there(thread: threading.Thread, timeout: float | None = None) -> None:
         if thread.name == "dispatch" and timeout == 1:
-            while not bench.api.jobs:
+            while not bench.cluster.jobs():
                 join(thread, 0.01)
             raise Terminated
         join(thread, timeout)
 
     monkeypatch.setattr(threading.Thread, "join", until_the_job_is_there)
     dispatch(environ)
-    assert (len(bench.api.jobs), bench.waiting()) == (1, 0)
+    assert (len(bench.cluster.jobs()), bench.waiting()) == (1, 0)
     assert not [thread for thread in threading.enumerate() if thread.name == "dispatch"]
 
 

@@ -69,7 +69,8 @@ def environments(tmp_path: Path) -> dict[str, dict[str, str]]:
         },
         DISPATCHER_CONTAINER: {
             **every, **extract_bucket, **load_buckets,
-            "QUEUE_URL": "https://sqs.example.com/q", "JOB_NAMESPACE": "etl",
+            "QUEUE_URL": "https://sqs.example.com/q", "DEAD_LETTER_QUEUE_URL": "https://sqs.example.com/d",
+            "JOB_NAMESPACE": "etl",
             "JOB_TEMPLATE": str(tmp_path / "job.yaml"),
             "MAX_ACTIVE_JOBS": "3", "METRICS_PORT": "9090",
         },
@@ -169,6 +170,7 @@ def test_the_dispatcher_reads_its_whole_environment(environments: dict[str, dict
         environment="dev",
         region="eu-west-2",
         queue_url="https://sqs.example.com/q",
+        dead_letter_queue_url="https://sqs.example.com/d",
         extract_bucket="raw",
         extract_bucket_owner="123456789012",
         load_buckets={"dev": LoadBucket("clean", "210987654321")},

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from etl_runtime.contract import MANIFEST_NAME, DumpPrefix
+from etl_runtime.contract import DumpPrefix
+from etl_runtime.dump_source import DumpSource
 from etl_runtime.jobs import read_template, stamp
 
+from tests.containers.dispatch_bench import manifest_of
 from tests.infra.engine import Deployment
 
 DUMP = DumpPrefix("dev", "nightly-1", "etl-dump")
@@ -24,14 +26,7 @@ def manifests(deployment: Deployment, directory: Path) -> list[dict[str, Any]]:
     template = directory / "job.yaml"
     config = deployment.one("v1:ConfigMap", "transform-dispatcher-job-template").inputs
     template.write_text(config["data"]["job.yaml"])
-    job = stamp(
-        read_template(template),
-        bucket="a-bucket",
-        key=f"{DUMP}/{MANIFEST_NAME}",
-        version_id="1",
-        prefix=DUMP,
-        execution_id="nightly-1",
-    )
+    job = stamp(read_template(template), DumpSource("a-bucket", DUMP.manifest_key, "1", DUMP, manifest_of("nightly-1")))
     return [*(r.inputs for r in deployment.resources if r.type.startswith("kubernetes:")), job]
 
 

@@ -51,6 +51,10 @@ def test_the_dispatcher_is_one_hardened_replica_that_is_never_two(prod: Deployme
                         "command": ["python", "-m", "etl_runtime.dispatcher"],
                         "env": [
                             {"name": "AWS_REGION", "value": "eu-west-2"},
+                            {
+                                "name": "DEAD_LETTER_QUEUE_URL",
+                                "value": f"https://sqs.eu-west-2.amazonaws.com/{ACCOUNT}/postgres-etl-s3-dlq",
+                            },
                             {"name": "ENVIRONMENT_NAME", "value": "prod"},
                             {"name": "EXTRACT_BUCKET", "value": f"postgres-etl-extract-prod-{ACCOUNT}"},
                             {"name": "EXTRACT_BUCKET_OWNER", "value": ACCOUNT},

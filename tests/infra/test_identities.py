@@ -106,8 +106,17 @@ def test_the_dispatcher_consumes_messages_and_reads_manifests_and_no_dump(prod: 
             ],
             "Resource": [f"arn:aws:sqs:eu-west-2:{ACCOUNT}:postgres-etl-s3"],
         },
-        "AllowDecryptingMessages": {
-            "Action": ["kms:Decrypt"],
+        "AllowBuryingMessages": {
+            "Action": [
+                "sqs:ChangeMessageVisibility",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+                "sqs:SendMessage",
+            ],
+            "Resource": [f"arn:aws:sqs:eu-west-2:{ACCOUNT}:postgres-etl-s3-dlq"],
+        },
+        "AllowCryptographyOfMessages": {
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
             "Resource": [f"arn:aws:kms:eu-west-2:{ACCOUNT}:key/operations-data-key"],
             "Condition": {"StringEquals": {"kms:ViaService": "sqs.eu-west-2.amazonaws.com"}},
         },

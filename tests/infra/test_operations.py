@@ -87,7 +87,8 @@ def test_the_operations_key_serves_messages_notices_logs_and_histories(prod: Dep
             "extract-states", actions=["kms:GenerateDataKey"], **{"kms:EncryptionContext:SourceArn": LOGS}
         ),
         "AllowMachinesThroughSns": through("sns", "extract-states"),
-        "AllowDispatcherThroughSqs": through("sqs", "dispatcher", actions=DECRYPT),
+        "AllowDeployersThroughSqs": through("sqs", DEPLOYER),
+        "AllowDispatcherThroughSqs": through("sqs", "dispatcher"),
         "AllowLogGroups": {
             "Principal": {"Service": "logs.eu-west-2.amazonaws.com"},
             "Action": [
