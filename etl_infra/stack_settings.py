@@ -140,6 +140,7 @@ class TransformSettings:
     memory_mib: int
     storage_gib: int
     jobs: int
+    proof_scope: str
     timeout_minutes: int
     scrub_salt: pulumi.Output[str]
     scrub_directory: Path

@@ -79,6 +79,9 @@ def read_transform(file: StackFile, account_id: str) -> TransformSettings:
         memory_mib=file.integer("transformMemoryMib", 512, 262144),
         storage_gib=file.integer("transformStorageGib", 1, 16384),
         jobs=file.integer("transformJobs", 1, 64),
+        proof_scope=file.text(
+            "transformProofScope", "|".join(contract.PROOF_SCOPES), " or ".join(contract.PROOF_SCOPES)
+        ),
         timeout_minutes=file.integer("transformTimeoutMinutes", 1, 2880),
         scrub_salt=file.secret("scrubSalt", minimum_length=32),
         scrub_directory=directory,

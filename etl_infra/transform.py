@@ -252,6 +252,7 @@ class Transform(pulumi.ComponentResource):
                 Env.SCRUB_DIRECTORY: SCRUB_PATH,
                 Env.SCRUB_SALT_SECRET_ID: salt_arn,
                 Env.TRANSFORM_JOBS: str(settings.jobs),
+                Env.PROOF_SCOPE: settings.proof_scope,
                 Env.IMAGE: image,
             },
         )

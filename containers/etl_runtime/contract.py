@@ -84,6 +84,7 @@ class Env(StrEnum):
     SCRUB_DIRECTORY = "SCRUB_DIRECTORY"
     SCRUB_SALT_SECRET_ID = "SCRUB_SALT_SECRET_ID"  # noqa: S105 - a variable's name
     TRANSFORM_JOBS = "TRANSFORM_JOBS"
+    PROOF_SCOPE = "PROOF_SCOPE"
     IMAGE = "IMAGE"
 
     # pg_restore
@@ -94,6 +95,9 @@ class Env(StrEnum):
     POST_LOAD_DIRECTORY = "POST_LOAD_DIRECTORY"
     KEEP_PREVIOUS_HOURS = "KEEP_PREVIOUS_HOURS"
 
+
+PROOF_SCOPES: Final = ("changed", "everything")
+"""Where a transform looks for originals: in what is written anew and in all definitions, or in whatever is released."""
 
 _DATABASE_ENV: Final = frozenset(
     {Env.DB_HOST, Env.DB_PORT, Env.DB_NAME, Env.DB_USER, Env.DB_AUTHENTICATION, Env.DB_SSLMODE}

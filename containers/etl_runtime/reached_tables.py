@@ -12,15 +12,15 @@ from etl_runtime.raw_dump import RawDump
 from etl_runtime.reach import Reach
 from etl_runtime.scratch import Scratch
 from etl_runtime.scratch_restore import ScratchRestore
-from etl_runtime.scripts import OutOfReachError, run_scripts
+from etl_runtime.scripts import OutOfReachError, ScriptChanges, run_scripts
 from etl_runtime.toc import TocEntry, relation
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptOutcome:
-    """Schema and name of the tables that the scripts changed, and of those whose rows the scratch holds."""
+    """What the scripts changed, and schema and name of the tables whose rows the scratch holds."""
 
-    changed: frozenset[tuple[str, str]]
+    changes: ScriptChanges
     loaded: frozenset[tuple[str, str]]
 
 

@@ -16,6 +16,7 @@ from etl_runtime.faults import Fault
 from etl_runtime.postgres import clean_environment, psql_arguments, run_tool, tool
 from etl_runtime.postgres_errors import statement_error
 from etl_runtime.scratch import ADMINISTRATOR, SCRUBBER, Scratch, scratch_fault
+from etl_runtime.sequences import Name, Position, positions
 
 _OURS = "postgres_etl_scripts"
 _FURTHER = "ETL01"
@@ -71,12 +72,8 @@ LEFT JOIN pg_catalog.pg_stat_xact_user_tables AS s ON s.relid = c.oid
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.relnamespace <> '{_OURS}'::pg_catalog.regnamespace
   AND (f.relfilenode IS DISTINCT FROM c.relfilenode OR s.n_tup_ins > 0 OR s.n_tup_upd > 0 OR s.n_tup_del > 0);
 """
-_BESIDE_ROWS = """
-SELECT 'sequence ' || pg_catalog.format('%I.%I', schemaname, sequencename),
-       pg_catalog.concat_ws(' ', last_value, increment_by, min_value, max_value) FROM pg_catalog.pg_sequences
-UNION ALL
-SELECT 'large objects', pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.max(xmin::text::bigint))
-FROM pg_catalog.pg_largeobject
+_LARGE_OBJECTS = """
+SELECT pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.max(xmin::text::bigint)) FROM pg_catalog.pg_largeobject
 """
 
 
@@ -85,7 +82,16 @@ class _State:
     """What can change beside rows: definitions as pg_dump writes them, sequences, large objects."""
 
     definitions: tuple[str, ...]
-    others: Mapping[str, str]
+    sequences: Mapping[Name, Position]
+    large_objects: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptChanges:
+    """What scripts changed: tables by schema and name, and the sequences that stand elsewhere now."""
+
+    tables: frozenset[Name]
+    sequences: Mapping[Name, Position]
 
 
 class OutOfReachError(Exception):
@@ -113,7 +119,8 @@ def _state(scratch: Scratch) -> _State:
     # The key on these lines is a new random one each time.
     lines = tuple(line for line in dumped.stdout.splitlines() if not re.match(r"\\(?:un)?restrict ", line))
     with scratch.connect(ADMINISTRATOR) as connection:
-        return _State(lines, dict(connection.execute(_BESIDE_ROWS).fetchall()))
+        large_objects = connection.execute(_LARGE_OBJECTS).fetchone()
+        return _State(lines, positions(connection), str(large_objects))
 
 
 def run_scripts(
@@ -122,8 +129,8 @@ def run_scripts(
     directory: Path,
     environment: Mapping[str, str],
     known: Collection[tuple[str, str]] | None,
-) -> frozenset[tuple[str, str]]:
-    """Run the scripts and say which tables they changed, by themselves, by cascades or by triggers.
+) -> ScriptChanges:
+    """Run the scripts and say what they changed, by themselves, by cascades or by triggers.
 
     Args:
         scratch: A server with the definitions of all tables, and the rows of those that the scripts may touch.
@@ -133,12 +140,12 @@ def run_scripts(
         known: Schema and name of the tables whose rows are there; None when all are.
 
     Returns:
-        Schema and name of each table of which a row was inserted, updated or deleted, or that was truncated.
+        Each table of which a row was inserted, updated or deleted, or that was truncated; and sequences.
 
     Raises:
         OutOfReachError: they touched a table that is not known, or failed as they might for want of its rows.
         Fault: DATA with file and line when a statement fails, or when a script changed what cannot be carried over:
-            definitions, sequences, large objects; nothing of the scripts remains then but in the scratch.
+            definitions or large objects; nothing of the scripts remains then but in the scratch.
     """
     with scratch.connect(ADMINISTRATOR) as connection:
         connection.execute(_BEFORE)
@@ -156,7 +163,7 @@ def run_scripts(
             raise OutOfReachError
         raise Fault(ExitCode.DATA, f"scrub script stopped: {script_error(errors, scripts)}")
     after = _state(scratch)
-    beside = sorted({key for key, _ in before.others.items() ^ after.others.items()})
+    beside = ["large objects"] if before.large_objects != after.large_objects else []
     if before.definitions != after.definitions:
         beside.append("definitions (DDL)")
     if beside:
@@ -172,7 +179,8 @@ def run_scripts(
             connection.execute(f"DROP SCHEMA {_OURS} CASCADE")
         except psycopg.Error as error:
             raise scratch_fault("scratch database", error) from None
-    return frozenset((schema, table) for schema, table in rows)
+    moved = {name: position for name, position in after.sequences.items() if before.sequences.get(name) != position}
+    return ScriptChanges(frozenset((schema, table) for schema, table in rows), moved)
 
 
 _ERROR = re.compile(

@@ -30,3 +30,21 @@ def segments(text: Iterable[bytes], least: int = SEGMENT_BYTES) -> Iterator[byte
             held, size = [joined[end:]], len(joined) - end
     if size:
         yield b"".join(held)
+
+
+_SEPARATORS = bytes.maketrans(b"\t\n\r\\", b"    ")
+_OVERLAP = 1 << 16
+
+
+def as_fields(content: Iterable[bytes], least: int = SEGMENT_BYTES) -> Iterator[bytes]:
+    """Bytes that are no rows as rows of one field, with their words left as they are.
+
+    A piece begins with the end of the one before, so that what lies across a cut is whole in one of them.
+    """
+    held = b""
+    for chunk in content:
+        held += chunk
+        if len(held) >= least:
+            yield held.translate(_SEPARATORS) + b"\n"
+            held = held[-_OVERLAP:]
+    yield held.translate(_SEPARATORS) + b"\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from etl_runtime.contract import (
+    PROOF_SCOPES,
     ContractError,
     DumpPrefix,
     Env,
@@ -251,6 +252,7 @@ class TransformSettings:
     salt_secret_id: str
     jobs: int
     image: str
+    proof_scope: str
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TransformSettings:
@@ -275,6 +277,7 @@ class TransformSettings:
             salt_secret_id=env.text(Env.SCRUB_SALT_SECRET_ID),
             jobs=env.integer(Env.TRANSFORM_JOBS, 1, 64),
             image=env.text(Env.IMAGE),
+            proof_scope=env.choice(Env.PROOF_SCOPE, PROOF_SCOPES, PROOF_SCOPES[0]),
         )
         env.finish()
         if not settings.load_bucket.name:

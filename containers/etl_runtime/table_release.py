@@ -7,27 +7,30 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import psycopg
 
-from etl_runtime.archive_upload import file_chunks
 from etl_runtime.classification import ClassifiedTable
 from etl_runtime.contract import ExitCode
 from etl_runtime.conveyor import conveyed
-from etl_runtime.data_file import COPY_END, DataFileFacts, DataFileReader, codec_of, compressor
+from etl_runtime.data_file import COPY_END, DataFileFacts, codec_of, compressor
+from etl_runtime.examination import Examination
 from etl_runtime.faults import Fault
+from etl_runtime.manifest import ArchiveFile
 from etl_runtime.postgres import Connection
 from etl_runtime.proof.kernel import Key, Segment
-from etl_runtime.proof.proof import Originals, Proof, Sightings
+from etl_runtime.proof.proof import Originals, Proof
 from etl_runtime.proof.watch import ColumnProof, Unproved
-from etl_runtime.raw_dump import RawDump, counted
-from etl_runtime.released_keys import KeyDigests, ReleasedKeys
+from etl_runtime.raw_dump import RawDump
+from etl_runtime.released_keys import ReleasedKeys
 from etl_runtime.scratch import Scratch, scratch_fault
 from etl_runtime.segments import segments
 from etl_runtime.table_keys import Keys, Name
 from etl_runtime.table_session import TableSession
 from etl_runtime.table_shape import STAGE, STAGE_SCHEMA, TableShape, table_shape
+from etl_runtime.toc import Toc
 from etl_runtime.trusted_sql import trusted
 
 _BLOCKS = 512
@@ -60,14 +63,6 @@ class _Cleaned:
     table: ClassifiedTable
     frame: bytes
     originals: Originals | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Examined:
-    """What a segment of what will be released showed."""
-
-    sightings: Sightings | None
-    keys: KeyDigests
 
 
 class TableRelease:
@@ -105,12 +100,21 @@ class TableRelease:
         self._shapes: dict[Name, TableShape] = {}
         self._step, self._done, self._total = "", 0, 0
 
-    def release(self, tables: Collection[ClassifiedTable], rewritten: Sequence[ClassifiedTable]) -> Release:
+    def release(
+        self,
+        tables: Collection[ClassifiedTable],
+        rewritten: Sequence[ClassifiedTable],
+        toc: Toc,
+        large_objects: Sequence[ArchiveFile] | None,
+    ) -> Release:
         """Clean and prove.
 
         Args:
             tables: All classified tables of the dump.
             rewritten: Those that are written anew.
+            toc: The table of contents that will be released: no original may stand in a definition.
+            large_objects: Files of large objects that are released, when originals are looked for there and in the
+                tables that are not written anew, too; None when they are not.
 
         Raises:
             Fault: DATA when a raw file is not what it should be, an expression fails or gives a value that does not fit
@@ -121,9 +125,10 @@ class TableRelease:
         largest_first = sorted(rewritten, key=lambda table: -self._dump.file_of(table.entry).bytes)
         with ExitStack() as stack:
             stack.callback(lambda: [session.close() for session in self._sessions])
+            deep, objects = large_objects is not None, large_objects or ()
             released_keys = ReleasedKeys(tables, rewritten, keys, self._directory, digest_key)
             cleaned = [table for table in largest_first if not table.empties]
-            others = [t for t in tables if _name(t) in released_keys.tables and t not in rewritten]
+            others = [t for t in tables if t not in rewritten and (deep or _name(t) in released_keys.tables)]
             with self.connect() as connection:
                 self._shapes = {_name(table): table_shape(connection, table) for table in (*cleaned, *others)}
             proof = Proof([self._shapes[_name(table)] for table in cleaned], keys, self._directory, digest_key)
@@ -133,8 +138,18 @@ class TableRelease:
                 if table.empties:
                     _end(self._path(table))
             proof.seal()
-            facts = self._prove(largest_first, others, proof, released_keys)
-            released = [self._released(table, facts) for table in largest_first]
+            examination = Examination(self._dump, self._shapes, proof, released_keys, self._read)
+            written = {_name(table): self._path(table) for table in largest_first}
+            self._count("proving", examination.bytes(written, others, objects))
+            work = chain(
+                examination.written(largest_first, written),
+                examination.as_they_are(others, deep=deep),
+                examination.large_objects(objects),
+                examination.definitions(toc),
+            )
+            for examined in conveyed(work, self._jobs, self._scratch.close):
+                examination.note(examined)
+            released = [self._released(table, examination.facts) for table in largest_first]
             proofs = proof.conclude()
             released_keys.conclude()
             return Release(released, proofs, proof.unproved)
@@ -226,47 +241,6 @@ class TableRelease:
             return b""
         codec = compressor(codec_of(self._path(table).name))
         return codec.compress(text) + codec.flush()
-
-    def _prove(
-        self,
-        rewritten: Sequence[ClassifiedTable],
-        others: Sequence[ClassifiedTable],
-        proof: Proof,
-        keys: ReleasedKeys,
-    ) -> Mapping[Name, DataFileFacts]:
-        """Read every file again, as it will be released; of the tables that are not written anew, for their keys."""
-        facts: dict[Name, DataFileFacts] = {}
-        size = sum(self._path(table).stat().st_size for table in rewritten)
-        self._count("proving", size + sum(self._dump.file_of(table.entry).bytes for table in others))
-        for examined in conveyed(self._proving(rewritten, others, proof, keys, facts), self._jobs, self._scratch.close):
-            if examined.sightings is not None:
-                proof.note(examined.sightings)
-            keys.note(examined.keys)
-        return facts
-
-    def _proving(
-        self,
-        rewritten: Sequence[ClassifiedTable],
-        others: Sequence[ClassifiedTable],
-        proof: Proof,
-        keys: ReleasedKeys,
-        facts: dict[Name, DataFileFacts],
-    ) -> Iterator[Callable[[], _Examined]]:
-        for table in rewritten:
-            path = self._path(table)
-            reader = DataFileReader(path.name, counted(file_chunks(path), self._read))
-            for text in segments(reader):
-                yield partial(self._examine, table, text, keys, proof)
-            facts[_name(table)] = reader.facts
-        for table in others:
-            for text in segments(self._dump.rows(self._dump.file_of(table.entry), self._read)):
-                yield partial(self._examine, table, text, keys, None)
-
-    def _examine(self, table: ClassifiedTable, text: bytes, keys: ReleasedKeys, proof: Proof | None) -> _Examined:
-        segment = Segment(text, len(table.entry.columns), f"the file of {table.name}")
-        name = _name(table)
-        sightings = proof.examine(name, segment) if proof is not None else None
-        return _Examined(sightings, keys.examine(self._shapes[name], segment))
 
     def _released(self, table: ClassifiedTable, facts: Mapping[Name, DataFileFacts]) -> ReleasedTable:
         """The file, when it has as many rows as it should.

@@ -7,8 +7,8 @@ and pg_backup_directory.c: archive versions 1.14 (PostgreSQL 14, 15), 1.15 (16) 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
@@ -32,8 +32,8 @@ _CODECS = {
 class TocEntry:
     """One object of the archive.
 
-    `start` and `end` are its bytes in toc.dat, `filename` its data file or None, `dependencies` the dump ids of what it
-    needs to be there before it.
+    `start` and `end` are its bytes in toc.dat, `defined_at` and `defined_end` its definition's; `filename` its data
+    file or None; `dependencies` the dump ids of what it needs to be there before it.
     """
 
     dump_id: int
@@ -46,6 +46,8 @@ class TocEntry:
     start: int
     end: int
     dependencies: tuple[int, ...] = ()
+    defined_at: int = field(default=0, compare=False)
+    defined_end: int = field(default=0, compare=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -66,6 +68,7 @@ class Toc:
     _count_at: int
     _entries_at: int
     _int_size: int
+    _codec: str = "utf-8"
 
     @property
     def archive_version(self) -> str:
@@ -85,14 +88,31 @@ class Toc:
                 return match[1]
         return "UTF8"
 
-    def without(self, descriptions: Collection[str]) -> bytes:
-        """The bytes of this toc.dat less the entries of these kinds and comments on them; the rest to the byte."""
+    def bytes_of(self, entry: TocEntry) -> bytes:
+        """An entry as it stands in toc.dat."""
+        return self._content[entry.start : entry.end]
+
+    def changed(self, descriptions: Collection[str], definitions: Mapping[int, str]) -> bytes:
+        """The bytes of this toc.dat with some changes; the rest to the byte.
+
+        Args:
+            descriptions: Kinds of entries that are left out, and comments on them.
+            definitions: Dump id → another definition.
+        """
         gone = {entry.dump_id for entry in self.entries if entry.description in descriptions}
         gone |= {e.dump_id for e in self.entries if e.description == "COMMENT" and gone.intersection(e.dependencies)}
         kept = [entry for entry in self.entries if entry.dump_id not in gone]
         count = b"\0" + len(kept).to_bytes(self._int_size, "little")
         head = self._content[: self._count_at] + count
-        return head + b"".join(self._content[entry.start : entry.end] for entry in kept)
+        return head + b"".join(self._with(entry, definitions.get(entry.dump_id)) for entry in kept)
+
+    def _with(self, entry: TocEntry, definition: str | None) -> bytes:
+        if definition is None:
+            return self.bytes_of(entry)
+        text = definition.encode(self._codec, "surrogateescape")
+        length = b"\0" + len(text).to_bytes(self._int_size, "little")
+        before, after = self._content[entry.start : entry.defined_at], self._content[entry.defined_end : entry.end]
+        return before + length + text + after
 
 
 def quoted(name: str) -> str:
@@ -200,7 +220,16 @@ def read_toc(content: bytes) -> Toc:
     if reader.position != len(content):
         raise Fault(ExitCode.DATA, f"{TOC_NAME} has {len(content) - reader.position} bytes after its last entry")
     return Toc(
-        version, database, server_version, client_version, entries, content, count_at, entries_at, reader.int_size
+        version,
+        database,
+        server_version,
+        client_version,
+        entries,
+        content,
+        count_at,
+        entries_at,
+        reader.int_size,
+        reader.codec,
     )
 
 
@@ -211,7 +240,10 @@ def _entry(reader: _Reader, version: tuple[int, int, int]) -> TocEntry:
     _skip(reader.text, 2)  # catalog's and object's oid
     tag, description = reader.text(), reader.text()
     reader.integer()  # section
-    definition, _drop, copy_statement, schema = (reader.text() for _ in range(4))
+    defined_at = reader.position
+    definition = reader.text()
+    defined_end = reader.position
+    _drop, copy_statement, schema = (reader.text() for _ in range(3))
     _skip(reader.text, 2)  # tablespace, table access method
     if version >= (1, 16, 0):
         reader.integer()  # relkind
@@ -235,6 +267,8 @@ def _entry(reader: _Reader, version: tuple[int, int, int]) -> TocEntry:
         start,
         reader.position,
         tuple(dependencies),
+        defined_at,
+        defined_end,
     )
 
 

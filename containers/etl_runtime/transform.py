@@ -6,8 +6,7 @@ import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -17,21 +16,23 @@ from etl_runtime.aws import s3_client, secrets_client
 from etl_runtime.classification import ClassifiedTable, classify, dropped_descriptions
 from etl_runtime.contract import TRANSFORM_CONTAINER, ExitCode, rules_digest, scrub_files
 from etl_runtime.faults import Fault
-from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest, read_manifest, sha256
+from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest, read_manifest
 from etl_runtime.objects import Bucket
 from etl_runtime.plan import Plan, make_plan
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
 from etl_runtime.proof.proof import proof_document
+from etl_runtime.publication import Publication, large_objects
 from etl_runtime.raw_dump import RawDump
 from etl_runtime.reached_tables import run_on_reached_tables
 from etl_runtime.rules_document import read_rules
 from etl_runtime.scratch import Scratch
 from etl_runtime.scratch_restore import ScratchRestore
 from etl_runtime.scripts import script_files
+from etl_runtime.sequences import definitions
 from etl_runtime.settings import TransformSettings
-from etl_runtime.table_release import Release, ReleasedTable, TableRelease, prepare
-from etl_runtime.toc import TOC_NAME
+from etl_runtime.table_release import Release, TableRelease, prepare
+from etl_runtime.toc import read_toc
 
 
 def _now() -> str:
@@ -85,9 +86,16 @@ class Transform:
         tables = classify(dump.toc, rules)
         key = scrub_key(settings.salt_secret_id, settings.region)
         dropped = dropped_descriptions(dump.toc, rules)
-        plan, release = self._clean(dump, tables, key)
-        written = self._publish(dump, plan, release.tables if release else (), dropped)
-        manifest = self._manifest(dump, plan, written, release)
+        plan, release, toc = self._clean(dump, tables, key, dropped)
+        publication = Publication(dump, self.clean_bucket, settings.prefix, dropped, toc)
+        released = release.tables if release else ()
+        self._progress(
+            "publishing",
+            bytes_total=publication.bytes,
+            tables_done=len(released),
+            tables_total=len(plan.steps),
+        )
+        manifest = self._manifest(dump, plan, publication.publish(released, self.directory), release)
         self._write_manifest(dump, manifest)
         log.info("finished", bytes=manifest.bytes, rows=manifest.rows, tables=len(tables), seconds=self._seconds())
 
@@ -112,7 +120,10 @@ class Transform:
             )
         return True
 
-    def _clean(self, dump: RawDump, tables: tuple[ClassifiedTable, ...], key: str) -> tuple[Plan, Release | None]:
+    def _clean(
+        self, dump: RawDump, tables: tuple[ClassifiedTable, ...], key: str, dropped: frozenset[str]
+    ) -> tuple[Plan, Release | None, bytes]:
+        """The plan, what is released of the tables that are written anew, and the table of contents to release."""
         directory, scripts = self.directory, script_files(self.scrub_directory)
         plan = make_plan(tables, scripts=[script.name for script in scripts])
         self._tell(plan)
@@ -121,7 +132,7 @@ class Transform:
         functions = files("etl_runtime").joinpath("sql/scrub.sql").read_text(encoding="utf-8")
         total = len(tables)
         if not scripts and not plan.rewritten:
-            return plan, None
+            return plan, None, dump.toc.changed(dropped, {})
         self._progress("starting the scratch server", tables_total=total)
         with Scratch(directory, dump.toc.encoding) as scratch:
             restore = ScratchRestore(
@@ -135,12 +146,13 @@ class Transform:
             with scratch.connect() as connection:
                 prepare(connection, functions)
             loaded: frozenset[tuple[str, str]] = frozenset()
+            moved: dict[int, str] = {}
             if scripts:
                 self._progress("loading what the scripts reach, and running them", tables_total=total)
                 environment = {"PGOPTIONS": f"-c scrub.key={key}"}
                 outcome = run_on_reached_tables(scratch, dump, tables, scripts, restore, directory, environment)
-                loaded = outcome.loaded
-                plan = plan.after_scripts(outcome.changed, loaded)
+                loaded, moved = outcome.loaded, definitions(dump.toc, outcome.changes.sequences)
+                plan = plan.after_scripts(outcome.changes.tables, loaded)
                 self._tell(plan)
             release = TableRelease(
                 scratch,
@@ -151,46 +163,12 @@ class Transform:
                 self.settings.jobs,
                 lambda step, done, size: self._progress(step, bytes_done=done, bytes_total=size, tables_total=total),
             )
-            return plan, release.release(tables, plan.rewritten)
+            toc = dump.toc.changed(dropped, moved)
+            objects = None if self.settings.proof_scope == "changed" else large_objects(dump.manifest, dropped)
+            return plan, release.release(tables, plan.rewritten, read_toc(toc), objects), toc
 
     def _tell(self, plan: Plan) -> None:
         logger().info("plan", tables=[step.document() for step in plan.steps])
-
-    def _publish(
-        self, dump: RawDump, plan: Plan, released: Sequence[ReleasedTable], dropped: frozenset[str]
-    ) -> list[ArchiveFile]:
-        """Put every file of the clean dump in the load bucket: changed ones uploaded, the rest copied inside S3."""
-        prefix, changed = self.settings.prefix, {r.path.name: r for r in released}
-        toc = dump.toc.without(dropped) if dropped else dump.toc_bytes
-        (self.directory / TOC_NAME).write_bytes(toc)
-        gone = {entry.filename for entry in dump.toc.entries if entry.description in dropped}
-
-        def publish(file: ArchiveFile) -> ArchiveFile:
-            key = prefix.key(file.name)
-            if file.name == TOC_NAME and dropped:
-                version = self.clean_bucket.upload(self.directory / TOC_NAME, key, sha256(toc))
-                return ArchiveFile(TOC_NAME, len(toc), sha256(toc), version)
-            if (table := changed.get(file.name)) is not None:
-                version = self.clean_bucket.upload(table.path, key, table.facts.sha256)
-                return ArchiveFile(
-                    file.name, table.facts.bytes, table.facts.sha256, version, file.table, table.facts.rows
-                )
-            version = self.clean_bucket.copy_from(self.raw_bucket, key, file.version_id, key, file.bytes, file.sha256)
-            return ArchiveFile(file.name, file.bytes, file.sha256, version, file.table, file.rows)
-
-        wanted = [
-            file
-            for file in dump.manifest.files
-            if not (file.name in gone or ("BLOBS" in dropped and file.name.startswith("blob")))
-        ]
-        self._progress(
-            "publishing",
-            bytes_total=sum(file.bytes for file in wanted),
-            tables_done=len(released),
-            tables_total=len(plan.steps),
-        )
-        with ThreadPoolExecutor(8, thread_name_prefix="publish") as pool:
-            return list(pool.map(publish, wanted))
 
     def _manifest(self, dump: RawDump, plan: Plan, written: list[ArchiveFile], release: Release | None) -> Manifest:
         raw = dump.manifest

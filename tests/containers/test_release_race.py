@@ -70,6 +70,7 @@ def pod(
             salt_secret_id="salt",
             jobs=1,
             image="transform@sha256:00",
+            proof_scope="changed",
         )
         transform = Transform(settings, directory)
         content = toc_bytes([ENCODING])

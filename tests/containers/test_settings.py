@@ -133,6 +133,7 @@ def test_transform_reads_its_whole_environment(environments: dict[str, dict[str,
         salt_secret_id="salt",
         jobs=2,
         image="transform@sha256:00",
+        proof_scope="changed",
     )
 
 

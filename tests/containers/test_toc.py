@@ -56,12 +56,12 @@ def test_every_supported_version_is_read_whole(version: tuple[int, int, int]) ->
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_table_of_contents_less_no_kind_is_the_same_bytes(version: tuple[int, int, int]) -> None:
     content = toc_bytes(ENTRIES, version)
-    assert read_toc(content).without([]) == content
+    assert read_toc(content).changed([], {}) == content
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_table_of_contents_less_some_kinds_keeps_the_rest_to_the_byte(version: tuple[int, int, int]) -> None:
-    less = read_toc(toc_bytes(ENTRIES, version)).without({"COMMENT", "BLOBS", "RULE"})
+    less = read_toc(toc_bytes(ENTRIES, version)).changed({"COMMENT", "BLOBS", "RULE"}, {})
     assert less == toc_bytes([ENCODING, USERS, USERS_DATA, SEQUENCE], version)
     assert [entry.description for entry in read_toc(less).entries] == [
         "ENCODING",
@@ -77,7 +77,21 @@ def test_a_comment_goes_with_what_it_is_about_and_no_other_does() -> None:
     table = Entry(dump_id=82, tag="t")
     of_table = Entry(dump_id=83, tag="TABLE t", description="COMMENT", dependencies=(82,))
     content = toc_bytes([ENCODING, large_object, about, table, of_table])
-    assert read_toc(content).without({"BLOB METADATA"}) == toc_bytes([ENCODING, table, of_table])
+    assert read_toc(content).changed({"BLOB METADATA"}, {}) == toc_bytes([ENCODING, table, of_table])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("definition", ["", "SELECT 'Zoë', 9;\n", "x" * 70_000])
+def test_a_definition_can_be_changed_and_the_rest_stays_to_the_byte(
+    version: tuple[int, int, int], definition: str
+) -> None:
+    toc = read_toc(toc_bytes(ENTRIES, version))
+    changed = read_toc(toc.changed([], {SEQUENCE.dump_id: definition}))
+    assert [entry.definition for entry in changed.entries] == [
+        definition if entry.dump_id == SEQUENCE.dump_id else entry.definition for entry in toc.entries
+    ]
+    back = {SEQUENCE.dump_id: next(e.definition for e in toc.entries if e.dump_id == SEQUENCE.dump_id)}
+    assert changed.changed([], back) == toc_bytes(ENTRIES, version)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -94,7 +108,7 @@ def test_a_changed_byte_anywhere_gives_a_fault_or_a_table_of_contents(version: t
         for value in (0, 1, 0xFF):
             found = _read(content[:position] + bytes([value]) + content[position + 1 :])
             if isinstance(found, Toc):
-                _ = (found.encoding, found.archive_version, found.without({"COMMENT"}))
+                _ = (found.encoding, found.archive_version, found.changed({"COMMENT"}, {}))
 
 
 def test_bytes_after_the_last_entry_are_refused() -> None:

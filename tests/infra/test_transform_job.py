@@ -105,6 +105,7 @@ def test_the_job_template_is_this(prod: Deployment) -> None:
                                     '"postgres-etl-load-sbx-665505400356", "owner": "665505400356"}}',
                                 },
                                 {"name": "MOUNT_POINT", "value": "/scratch"},
+                                {"name": "PROOF_SCOPE", "value": "changed"},
                                 {"name": "SCRUB_DIRECTORY", "value": "/etc/postgres-etl/scrub"},
                                 {"name": "SCRUB_SALT_SECRET_ID", "value": SALT_ARN},
                                 {"name": "TMPDIR", "value": "/scratch"},

@@ -23,11 +23,10 @@ from etl_runtime.proof.kernel import MOST_TOKENS, Collected, Digests, Filter, Js
 from etl_runtime.proof.watch import ColumnProof, Unproved, Watch, watches_of
 from etl_runtime.table_keys import Keys, Name
 from etl_runtime.table_shape import TableShape
-from etl_runtime.toc import relation
 
 _MOST_SIGHTINGS = 1 << 20
 """Digests that the filter let through and that wait to be held against the originals."""
-_MOST_TOLD = 12
+_MOST_TOLD = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,12 @@ class Originals:
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """What the filter let through of one segment of released rows."""
+    """What the filter let through of a segment that will be released; `places` names its columns for people."""
 
     units: Mapping[int, Digests]
     grams: Digests
     columns: NDArray[np.uint64]
-    table: Name
+    places: Sequence[str]
 
 
 class Proof:
@@ -65,14 +64,12 @@ class Proof:
         self._key = key
         self._pool = DigestPool(directory)
         self._watches: dict[Name, list[Watch]] = {}
-        self._names: dict[Name, tuple[str, tuple[str, ...]]] = {}
         self.unproved: list[Unproved] = []
         number = 1
         for shape in shapes:
             entry = shape.table.entry
             table = (entry.schema, entry.tag)
             self._watches[table], unproved = watches_of(shape, keys.primary(table), number)
-            self._names[table] = (shape.table.name, entry.columns)
             self.unproved += unproved
             number += len(self._watches[table])
         self._all = [watch for watches in self._watches.values() for watch in watches]
@@ -140,15 +137,21 @@ class Proof:
         longer = np.flatnonzero(self._lengths)
         self._longer = longer[longer > 3].astype(np.uint16)
 
-    def examine(self, table: Name, segment: Segment) -> Sightings:
-        """What may be an original in some rows that will be released."""
+    def examine(self, segment: Segment, places: Sequence[str], table: Name | None = None) -> Sightings:
+        """What may be an original in something that will be released.
+
+        Args:
+            segment: Rows of it.
+            places: What to call each column.
+            table: The table that the rows are of, if of one.
+        """
         assert self._filter is not None  # noqa: S101 - sealed before
         units = {
             watch.number: self._filter.held(self._collected(watch, segment, None).units)
-            for watch in self._watches.get(table, ())
+            for watch in (self._watches.get(table, ()) if table else ())
         }
         grams, columns = segment.scan(self._filter, self._longer, self._key)
-        return Sightings(units, grams, columns, table)
+        return Sightings(units, grams, columns, places)
 
     def note(self, sightings: Sightings) -> None:
         """Keep what `examine` found."""
@@ -161,14 +164,13 @@ class Proof:
         for sightings in self._waiting:
             for number, units in sightings.units.items():
                 self._survivors[number] += self._units[number].among(units)
-        by_column: dict[str, list[Digests]] = {}
+        by_place: dict[str, list[Digests]] = {}
         for sightings in self._waiting:
-            name, columns = self._names.get(sightings.table, ("", ()))
             for column in np.unique(sightings.columns):
-                told = f"{name}.{relation('', columns[int(column)])}"
-                by_column.setdefault(told, []).append(sightings.grams[sightings.columns == column])
+                place = sightings.places[int(column)]
+                by_place.setdefault(place, []).append(sightings.grams[sightings.columns == column])
         self._waiting = []
-        for told, parts in by_column.items():
+        for told, parts in by_place.items():
             grams = np.concatenate(parts)
             for number, store in self._grams.items():
                 if times := store.among(grams):

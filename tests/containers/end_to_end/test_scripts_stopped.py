@@ -59,10 +59,6 @@ STOPPED: dict[str, tuple[list[str], str]] = {
         [NOTES + "\\connect -\n"],
         "scrub script stopped: a script ends the transaction (COMMIT or ROLLBACK); all scripts run in one",
     ),
-    "a sequence": (
-        [NOTES + "SELECT setval('public.users_id_seq', 7000);\n"],
-        "scrub scripts changed more than rows, which is not carried over: sequence public.users_id_seq",
-    ),
     "a definition": (
         [NOTES + "ALTER TABLE public.users ALTER COLUMN name DROP DEFAULT, ADD COLUMN extra text;\n"],
         "scrub scripts changed more than rows, which is not carried over: definitions (DDL)",
