@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -118,7 +117,6 @@ class Transform:
         self._tell(plan)
         cleaned = directory / "clean"
         cleaned.mkdir()
-        functions = files("etl_runtime").joinpath("sql/scrub.sql").read_text(encoding="utf-8")
         total = len(tables)
         if not scripts and not plan.rewritten:
             return plan, None
@@ -133,12 +131,11 @@ class Transform:
             )
             restore.definitions()
             with scratch.connect() as connection:
-                prepare(connection, functions)
+                prepare(connection, key)
             loaded: frozenset[tuple[str, str]] = frozenset()
             if scripts:
                 self._progress("loading what the scripts reach, and running them", tables_total=total)
-                environment = {"PGOPTIONS": f"-c scrub.key={key}"}
-                outcome = run_on_reached_tables(scratch, dump, tables, scripts, restore, directory, environment)
+                outcome = run_on_reached_tables(scratch, dump, tables, scripts, restore, directory)
                 loaded = outcome.loaded
                 plan = plan.after_scripts(outcome.changed, loaded)
                 self._tell(plan)
@@ -146,7 +143,6 @@ class Transform:
                 scratch,
                 dump,
                 cleaned,
-                key,
                 loaded,
                 self.settings.jobs,
                 lambda step, done, size: self._progress(step, bytes_done=done, bytes_total=size, tables_total=total),
