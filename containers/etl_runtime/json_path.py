@@ -1,6 +1,6 @@
 """The JSON paths that `scrub.json` understands, as steps: what of a document a rule is about.
 
-The grammar is that of `scrub.path` in sql/scrub.sql: `$`, then `.key`, `."any key"`, `.*`, `[*]`, `[n]` and `.**.key`
+The grammar is that of `scrub.path` in sql/json.sql: `$`, then `.key`, `."any key"`, `.*`, `[*]`, `[n]` and `.**.key`
 (that key at any depth) in any sequence. A path leads to a node; what is personal is every leaf below it.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,6 @@ def run_on_reached_tables(
     scripts: Sequence[Path],
     restore: ScratchRestore,
     directory: Path,
-    environment: Mapping[str, str],
 ) -> ScriptOutcome:
     """Load what the scripts reach and run them.
 
@@ -42,7 +41,6 @@ def run_on_reached_tables(
         scripts: In the order to run.
         restore: Puts rows into the scratch.
         directory: An existing directory for files of ours.
-        environment: More variables for psql.
 
     Raises:
         Fault: a script failed, or changed what cannot be carried over.
@@ -60,11 +58,9 @@ def run_on_reached_tables(
         restore.rows(reach.entries(reached, wanted))
         known = {*reach.names(reached), *empty}
         try:
-            return ScriptOutcome(
-                run_scripts(scratch, scripts, directory, environment, known), frozenset(reach.names(reached))
-            )
+            return ScriptOutcome(run_scripts(scratch, scripts, directory, known), frozenset(reach.names(reached)))
         except OutOfReachError:
             logger().info("reached_further", advice="all tables are loaded and the scripts run again")
     restore.rows([entry for entry in dump.toc.entries if wanted(entry)])
     everything = frozenset(reach.names(reach.everything))
-    return ScriptOutcome(run_scripts(scratch, scripts, directory, environment, None), everything)
+    return ScriptOutcome(run_scripts(scratch, scripts, directory, None), everything)

@@ -127,7 +127,6 @@ def run_scripts(
     scratch: Scratch,
     scripts: Sequence[Path],
     directory: Path,
-    environment: Mapping[str, str],
     known: Collection[tuple[str, str]] | None,
 ) -> ScriptChanges:
     """Run the scripts and say what they changed, by themselves, by cascades or by triggers.
@@ -136,7 +135,6 @@ def run_scripts(
         scratch: A server with the definitions of all tables, and the rows of those that the scripts may touch.
         scripts: In the order to run.
         directory: An existing directory for files of ours.
-        environment: More variables for psql, such as PGOPTIONS.
         known: Schema and name of the tables whose rows are there; None when all are.
 
     Returns:
@@ -156,7 +154,7 @@ def run_scripts(
     first.write_text(_FIRST)
     last.write_text(_LAST)
     # Scripts are UTF-8, whatever the database is; psql would take them to be as the database is.
-    variables = scratch.tool_environment() | {"PGCLIENTENCODING": "UTF8"} | dict(environment)
+    variables = scratch.tool_environment() | {"PGCLIENTENCODING": "UTF8"}
     status, errors = run_tool(psql_arguments([first, *scripts, last]), variables)
     if status != 0:
         if known is not None and _may_want_rows(errors):

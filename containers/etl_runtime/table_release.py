@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 
+from etl_runtime import scrub_functions
 from etl_runtime.classification import ClassifiedTable
 from etl_runtime.contract import ExitCode
 from etl_runtime.conveyor import conveyed
@@ -72,7 +73,6 @@ class TableRelease:
         scratch: Holds the dump's definitions, and the rows of the tables that are `loaded`, as the scripts left them.
         dump: The raw dump.
         directory: An existing directory for the cleaned files.
-        key: Hex of the pseudonyms' secret key.
         loaded: Schema and name of the tables whose rows come from the scratch; others' come straight from the archive.
         jobs: Segments that are worked on at a time.
         progress: Told a step, and the bytes of files that it has read and will have read.
@@ -83,7 +83,6 @@ class TableRelease:
         scratch: Scratch,
         dump: RawDump,
         directory: Path,
-        key: str,
         loaded: Collection[Name],
         jobs: int,
         progress: Callable[[str, int, int], None],
@@ -91,7 +90,6 @@ class TableRelease:
         self._scratch = scratch
         self._dump = dump
         self._directory = directory
-        self._key = key
         self._loaded = loaded
         self._jobs = jobs
         self._progress = progress
@@ -129,7 +127,7 @@ class TableRelease:
             released_keys = ReleasedKeys(tables, rewritten, keys, self._directory, digest_key)
             cleaned = [table for table in largest_first if not table.empties]
             others = [t for t in tables if t not in rewritten and (deep or _name(t) in released_keys.tables)]
-            with self.connect() as connection:
+            with self._scratch.connect() as connection:
                 self._shapes = {_name(table): table_shape(connection, table) for table in (*cleaned, *others)}
             proof = Proof([self._shapes[_name(table)] for table in cleaned], keys, self._directory, digest_key)
             self._pass_over_constants(proof)
@@ -154,17 +152,11 @@ class TableRelease:
             released_keys.conclude()
             return Release(released, proofs, proof.unproved)
 
-    def connect(self) -> Connection:
-        """A scrubber's connection that has the key."""
-        connection = self._scratch.connect()
-        connection.execute("SELECT pg_catalog.set_config('scrub.key', %s, false)", [self._key])
-        return connection
-
     def _session(self) -> TableSession:
         """The calling thread's own."""
         session: TableSession | None = getattr(self._own, "session", None)
         if session is None:
-            session = self._own.session = TableSession(self.connect(), self._dump.toc.encoding)
+            session = self._own.session = TableSession(self._scratch.connect(), self._dump.toc.encoding)
             self._sessions.append(session)
         return session
 
@@ -266,15 +258,15 @@ def _end(path: Path) -> None:
         file.write(codec.compress(COPY_END) + codec.flush())
 
 
-def prepare(connection: Connection, functions: str) -> None:
-    """Make the stage's schema and the `scrub` functions.
+def prepare(connection: Connection, key: str) -> None:
+    """Make the stage's schema and the `scrub` functions, with the pseudonyms' secret key in them.
 
     Raises:
         Fault: CONFIG when the dump has a schema of one of these names itself.
     """
     try:
         connection.execute(trusted(STAGE))
-        connection.execute(trusted(functions))
+        scrub_functions.install(connection, key)
     except psycopg.errors.DuplicateSchema:
         raise Fault(
             ExitCode.CONFIG, f"the dump has a schema scrub or {STAGE_SCHEMA}, which are ours; rename it"

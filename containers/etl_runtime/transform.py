@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -129,7 +128,6 @@ class Transform:
         self._tell(plan)
         cleaned = directory / "clean"
         cleaned.mkdir()
-        functions = files("etl_runtime").joinpath("sql/scrub.sql").read_text(encoding="utf-8")
         total = len(tables)
         if not scripts and not plan.rewritten:
             return plan, None, dump.toc.changed(dropped, {})
@@ -144,13 +142,12 @@ class Transform:
             )
             restore.definitions()
             with scratch.connect() as connection:
-                prepare(connection, functions)
+                prepare(connection, key)
             loaded: frozenset[tuple[str, str]] = frozenset()
             moved: dict[int, str] = {}
             if scripts:
                 self._progress("loading what the scripts reach, and running them", tables_total=total)
-                environment = {"PGOPTIONS": f"-c scrub.key={key}"}
-                outcome = run_on_reached_tables(scratch, dump, tables, scripts, restore, directory, environment)
+                outcome = run_on_reached_tables(scratch, dump, tables, scripts, restore, directory)
                 loaded, moved = outcome.loaded, definitions(dump.toc, outcome.changes.sequences)
                 plan = plan.after_scripts(outcome.changes.tables, loaded)
                 self._tell(plan)
@@ -158,7 +155,6 @@ class Transform:
                 scratch,
                 dump,
                 cleaned,
-                key,
                 loaded,
                 self.settings.jobs,
                 lambda step, done, size: self._progress(step, bytes_done=done, bytes_total=size, tables_total=total),

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import psycopg
 import pytest
+from etl_runtime.scrub_functions import install
 from psycopg.rows import TupleRow
 
 from etl_local.clusters import ClusterTemplate, PostgresCluster
@@ -21,7 +22,6 @@ Connection = psycopg.Connection[TupleRow]
 Made = TypeVar("Made")
 
 ROOT = Path(__file__).parents[2]
-SCRUB_FUNCTIONS = ROOT / "containers/etl_runtime/sql/scrub.sql"
 RULES = ROOT / "scrub"
 KEY = "5a" * 32
 OWNER = "marketplace_owner"
@@ -102,21 +102,19 @@ def scrub_database(server: Server, once: Callable[..., str]) -> str:
 
 def _scrub_database(server: Server) -> str:
     dsn = server.new_database("functions")
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("SET search_path = ''")
-        connection.execute(SCRUB_FUNCTIONS.read_bytes())
+    with connect(dsn) as connection:
+        install(connection, KEY)
     return dsn
 
 
 @pytest.fixture
 def scrub(scrub_database: str) -> Iterator[Connection]:
-    """A session as a transform has it: no search path, and the key."""
-    with connect_with_key(scrub_database, KEY) as connection:
+    with connect(scrub_database) as connection:
         yield connection
 
 
-def connect_with_key(dsn: str, key: str) -> Connection:
+def connect(dsn: str) -> Connection:
+    """A session as a transform has it, without a search path."""
     connection = psycopg.connect(dsn, autocommit=True)
     connection.execute("SET search_path = ''")
-    connection.execute("SELECT set_config('scrub.key', %s, false)", [key])
     return connection

@@ -12,11 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+from etl_runtime.scrub_functions import install
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from etl_local.sample.marketplace import generate
-from tests.sample.conftest import KEY, RULES, SCALE, SCRUB_FUNCTIONS, Connection, Server, connect_with_key
+from tests.sample.conftest import KEY, RULES, SCALE, Connection, Server, connect
 
 pytestmark = pytest.mark.end_to_end
 
@@ -83,7 +84,7 @@ def _scripted(server: Server) -> tuple[str, subprocess.CompletedProcess[str]]:
     dsn = server.new_database("scripted")
     generate(dsn, SCALE)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(SCRUB_FUNCTIONS.read_bytes())
+        install(connection, KEY)
     parts = {key: str(word) for key, word in conninfo_to_dict(dsn).items()}
     scripts = sorted(RULES.glob("*.sql"))
     assert len(scripts) == 3
@@ -95,7 +96,6 @@ def _scripted(server: Server) -> tuple[str, subprocess.CompletedProcess[str]]:
             "PGUSER": parts["user"],
             "PGPASSWORD": parts["password"],
             "PGDATABASE": parts["dbname"],
-            "PGOPTIONS": f"-c scrub.key={KEY}",
         },
         capture_output=True,
         text=True,
@@ -106,7 +106,7 @@ def _scripted(server: Server) -> tuple[str, subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def cleaned(scripted: tuple[str, subprocess.CompletedProcess[str]]) -> Iterator[Connection]:
-    with connect_with_key(scripted[0], KEY) as connection:
+    with connect(scripted[0]) as connection:
         yield connection
 
 

@@ -1,4 +1,4 @@
-/* The leaves of a JSON document that paths lead to, as scrub.json finds them (sql/scrub.sql has the rules of each step).
+/* The leaves of a JSON document that paths lead to, as scrub.json finds them (sql/json.sql has the rules of each step).
 
    Every step of every path is a state; states that hold at a node are bits of a set. A path's last state holds for every
    leaf below. The document is Postgres's own text of a json or jsonb value, so it is well-formed. */
