@@ -11,7 +11,8 @@ from etl_runtime.contract import DUMP_FILENAME, ContractError, DumpPrefix, Env, 
 from etl_cli.aws import AWS_ERRORS, Account, error_code
 from etl_cli.dumps import Dumps
 from etl_cli.ending import CommandError, RefusedError
-from etl_cli.events import Stage
+from etl_cli.events import Stage, State
+from etl_cli.quantities import count_text
 from etl_cli.queues import depth
 from etl_cli.stack_outputs import Deployment, StackOutputs
 from etl_cli.standing import RunStanding, Standing, Work
@@ -130,17 +131,19 @@ class Observer:
         if not namespace:
             return
 
-        def look() -> list[TransformJob]:
+        def look() -> list[tuple[TransformJob, str]]:
             jobs = self.open_jobs(namespace)
-            return jobs.of_execution(wanted) if wanted else jobs.all()
+            found = jobs.of_execution(wanted) if wanted else jobs.all()
+            # A log is a call: that of a run of its own, and of what runs now.
+            return [(job, _said(jobs, job) if wanted or job.state is State.RUNNING else "") for job in found]
 
-        for job in self._try("transform Jobs", look) or []:
+        for job, said in self._try("transform Jobs", look) or []:
             try:
                 name = execution_name(job.execution_id)
             except ContractError:
                 continue
             run = runs.setdefault(name, RunStanding(name))
-            run.work[Stage.TRANSFORM] = Work(job.state, job.created_at, job.ended_at, job.reason, job.name)
+            run.work[Stage.TRANSFORM] = Work(job.state, job.created_at, job.ended_at, said or job.reason, job.name)
 
     def _dumps(self, run: RunStanding) -> None:
         try:
@@ -165,6 +168,19 @@ class Observer:
             if url:
                 found = self._try(output, lambda url=url: depth(self._account(Stage.EXTRACT), url))
                 setattr(self._standing, attribute, found)
+
+
+def _said(jobs: TransformJobs, job: TransformJob) -> str:
+    """How far a Job that runs is, or why one failed, in its own last words; "" where it said nothing of the kind."""
+    if job.state is State.SUCCEEDED:
+        return ""
+    lines = jobs.log(job)[::-1]
+    if job.state is not State.RUNNING:
+        return next((failure.error for line in lines if (failure := line.failure())), "")
+    progress = next((p for line in lines if (p := line.progress(Stage.TRANSFORM, job.created_at))), None)
+    if progress is None or not progress.tables_total:
+        return progress.step if progress else ""
+    return f"{progress.step}, {progress.tables_done or 0:,} of {count_text(progress.tables_total, 'table')}"
 
 
 def _environment(document: Any) -> str:

@@ -16,7 +16,7 @@ from etl_cli.queues import Depth
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One stage of one run: how it stands, when it began and ended, why it failed."""
+    """One stage of one run: how it stands, when it began and ended, how far it is or why it failed."""
 
     state: State
     started_at: datetime

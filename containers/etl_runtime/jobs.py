@@ -28,6 +28,7 @@ from etl_runtime.contract import (
 )
 from etl_runtime.dump_source import DumpSource
 from etl_runtime.faults import Fault
+from etl_runtime.scratch_disk import fit_disk
 
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 10
@@ -112,6 +113,7 @@ def stamp(template: Mapping[str, Any], source: DumpSource) -> dict[str, Any]:
         {"name": Env.DUMP_PREFIX.value, "value": str(prefix)},
         {"name": Env.MANIFEST_VERSION_ID.value, "value": source.version_id},
     ]
+    fit_disk(pod, source.manifest)
     return job
 
 

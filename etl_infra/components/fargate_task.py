@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
-from etl_runtime.contract import Env
+from etl_runtime.contract import SCRATCH_VOLUME, Env
 
 from etl_infra.components.database import Database
 from etl_infra.components.private_subnets import private_subnets
-from etl_infra.documents.container_definition import SCRATCH_VOLUME, Container, container_definition
+from etl_infra.documents.container_definition import Container, container_definition
 from etl_infra.documents.iam import Statement, Text, policy_document, service_trust
 from etl_infra.documents.state_machine import FargateRun
 from etl_infra.documents.task_roles import open_shell, pull_images, read_secret, run_task, write_logs

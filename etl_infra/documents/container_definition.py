@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from etl_runtime.contract import Env
+from etl_runtime.contract import SCRATCH_VOLUME, Env
 
 from etl_infra.documents.iam import Text
 
 RUNTIME_UID: Final = 10001
-SCRATCH_VOLUME: Final = "scratch"
 SCRATCH_PATH: Final = "/scratch"
 TEMPORARY_FILES: Final = {"TMPDIR": SCRATCH_PATH}
 """Programs that ask their platform for a temporary file find the only place that is writable."""

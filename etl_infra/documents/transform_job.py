@@ -90,15 +90,18 @@ def _pod(job: TransformJob) -> dict[str, Any]:
                 "env": environment({**job.environment, **TEMPORARY_FILES}),
                 "securityContext": dict(CONTAINER_SECURITY),
                 "resources": resources(job.size),
+                # what it said last stands in the pod's status, also where its log may not be read
+                "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [
-                    {"name": "scratch", "mountPath": SCRATCH_PATH},
+                    {"name": contract.SCRATCH_VOLUME, "mountPath": SCRATCH_PATH},
                     {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108 - a mount of the pod's own
                     {"name": "scrub", "mountPath": SCRUB_PATH, "readOnly": True},
                 ],
             }
         ],
         "volumes": [
-            {"name": "scratch", "emptyDir": {"sizeLimit": f"{job.scratch_gib}Gi"}},
+            # the most that a dump gets: the dispatcher takes off what a smaller one does not need
+            {"name": contract.SCRATCH_VOLUME, "emptyDir": {"sizeLimit": f"{job.scratch_gib}Gi"}},
             # Postgres keeps its parallel workers' memory there; a container's own is 64 MiB
             {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": f"{SHARED_MEMORY_MIB}Mi"}},
             {"name": "scrub", "configMap": {"name": job.scrub_config_map}},

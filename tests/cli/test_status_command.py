@@ -180,3 +180,26 @@ def test_a_run_that_may_not_be_seen_is_not_said_to_be_absent(aws: Aws, cluster: 
     cluster.api.fault("GET", "/jobs$", times=None, status=403)
     result = status(aws, cluster, "nope")
     assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "no run can be seen")
+
+
+def test_a_transform_that_runs_says_how_far_it_is_and_one_that_failed_why(aws: Aws, cluster: Cluster) -> None:
+    for name in ("dev-1", "dev-2"):
+        cluster.add_job(f"etl-{name}", name)
+    cluster.say("etl-dev-1", event="progress", step="cleaning and proving", tables_done=3, tables_total=12)
+    cluster.say("etl-dev-1", event="plan", tables=[])
+    cluster.say("etl-dev-2", event="progress", step="restoring", tables_done=0, tables_total=12)
+    cluster.say("etl-dev-2", event="failed", error="public.users.nickname has no rule", exit_code=65)
+    cluster.end_job("etl-dev-2", "Failed", "PodFailurePolicy")
+
+    def transform(name: str) -> dict[str, Any]:
+        return json.loads(status(aws, cluster, name, "--json").stdout)["runs"][0]["transform"]
+
+    assert [(work["state"], work["reason"]) for work in map(transform, ("dev-1", "dev-2"))] == [
+        ("running", "cleaning and proving, 3 of 12 tables"),
+        ("failed", "public.users.nickname has no rule"),
+    ]
+    runs = json.loads(status(aws, cluster, "--json").stdout)["runs"]
+    assert [run["transform"]["reason"] for run in sorted(runs, key=lambda run: run["execution_name"])] == [
+        "cleaning and proving, 3 of 12 tables",
+        "PodFailurePolicy",
+    ]

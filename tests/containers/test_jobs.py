@@ -56,6 +56,9 @@ def test_a_job_is_the_template_stamped_with_its_dump_and_nothing_else() -> None:
         {"name": "DUMP_PREFIX", "value": "dev/nightly-1/etl-dump"},
         {"name": "MANIFEST_VERSION_ID", "value": "v1"},
     ]
+    pod["spec"]["volumes"][0]["emptyDir"]["sizeLimit"] = "7Gi"
+    for amounts in pod["spec"]["containers"][0]["resources"].values():
+        amounts["ephemeral-storage"] = "8Gi"
     assert stamp(template, DUMP) == expected
     assert template == template_of("etl")
     assert transform_job_name("raw", PREFIX.manifest_key, "v1", "dev") == NAME

@@ -113,6 +113,7 @@ def test_the_job_template_is_this(prod: Deployment) -> None:
                             ],
                             "securityContext": CONTAINER_SECURITY,
                             "resources": {"requests": size, "limits": size},
+                            "terminationMessagePolicy": "FallbackToLogsOnError",
                             "volumeMounts": [
                                 {"name": "scratch", "mountPath": "/scratch"},
                                 {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108 - a mount of the pod's own
