@@ -1,0 +1,166 @@
+"""`postgres-etl rules`: the rules of a scrub directory, before a night depends on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from etl_cli.ending import ExitStatus, RefusedError, ended_well
+from etl_cli.rules.against import Against
+from etl_cli.rules.findings import Format, Severity, counts_text, finding_lines
+
+_SCRUB_DIRECTORY = Path("scrub")
+_SCHEMA = "Where the schema is had from"
+
+rules = typer.Typer(
+    name="rules",
+    help="Check the rules that say what is personal; begin them from a database; see what they do and what changed.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+ScrubDirectory = Annotated[
+    Path, typer.Option("--scrub", help="Directory of scrub rules.", exists=True, file_okay=False)
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        help="A live database: a service of pg_service.conf, or a connection string without a password, which is taken "
+        "from PGPASSWORD or ~/.pgpass. What it leaves out, the PG* variables say.",
+        rich_help_panel=_SCHEMA,
+    ),
+]
+DumpOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--dump", help="A directory archive (`pg_dump -Fd`) on this disk.", file_okay=False, rich_help_panel=_SCHEMA
+    ),
+]
+AgainstOption = Annotated[
+    Against | None,
+    typer.Option(
+        "--against",
+        help="What to hold the rules against; what --source or --dump name, else the snapshot beside the rules.",
+        rich_help_panel=_SCHEMA,
+        show_default=False,
+    ),
+]
+Programs = Annotated[
+    Path | None,
+    typer.Option(
+        "--pg-bin",
+        help="Directory of the Postgres programs to use, such as /usr/lib/postgresql/17/bin.",
+        rich_help_panel=_SCHEMA,
+    ),
+]
+
+
+@rules.command()
+def check(
+    scrub: ScrubDirectory = _SCRUB_DIRECTORY,
+    against: AgainstOption = None,
+    source: SourceOption = None,
+    dump: DumpOption = None,
+    output: Annotated[
+        Format, typer.Option("--format", help="How findings are written: `github` annotates a pull request's lines.")
+    ] = Format.TEXT,
+    pg_bin: Programs = None,
+) -> None:
+    """Hold the rules against a schema, and tell everything that is wrong with them at once.
+
+    Needs no database: the schema is `schema.yaml` beside the rules (see `rules snapshot`), made empty in a Postgres
+    that is gone afterwards. Every expression is tried there.
+
+    **Examples**
+
+    - On every pull request: `postgres-etl rules check --format github`
+
+    - Against what production has today: `postgres-etl rules check --source production`
+
+    **Exit status** — 0 nothing is wrong, though there may be warnings; 1 there are errors; 2 refused (nothing could be
+    checked); 4 interrupted.
+    """
+    from etl_cli.rules.check import check_rules, prepare_scratch  # noqa: PLC0415
+    from etl_cli.rules.schema_source import Origin, schema_of  # noqa: PLC0415
+    from etl_cli.rules.scratch_server import scratch_server  # noqa: PLC0415
+
+    with ended_well():
+        origin = Origin(_against(against, source, dump), source or "", dump, scrub)
+        schema = schema_of(origin, pg_bin)
+        with scratch_server(pg_bin) as scratch:
+            findings = check_rules(scrub, schema, scratch, prepare_scratch(scratch, schema))
+        findings += origin.drift(schema)
+        for line in finding_lines(findings, output):
+            typer.echo(line)
+        if output is not Format.JSON:
+            typer.echo(f"{counts_text(findings)} in {scrub} against the {origin.name}", err=output is Format.GITHUB)
+    raise typer.Exit(_status(any(finding.severity is Severity.ERROR for finding in findings)))
+
+
+@rules.command()
+def snapshot(
+    scrub: ScrubDirectory = _SCRUB_DIRECTORY,
+    source: SourceOption = None,
+    dump: DumpOption = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Write nothing; exit 1 where the file is not what would be written.")
+    ] = False,
+    pg_bin: Programs = None,
+) -> None:
+    """Write the schema of a database as `schema.yaml` beside the rules, to be committed with them.
+
+    It holds names, types and constraints, and no row; what comments, defaults and functions say is not in it either.
+
+    **Examples**
+
+    - After a migration: `postgres-etl rules snapshot --source production`
+
+    - From a dump: `postgres-etl rules snapshot --dump nightly/`
+
+    **Exit status** — 0 written, or as it should be; 1 --verify found a difference; 2 refused (nothing was written);
+    4 interrupted.
+    """
+    from etl_cli.rules.schema_snapshot import SNAPSHOT_FILE, snapshot_text  # noqa: PLC0415
+    from etl_cli.rules.schema_source import Origin, schema_of  # noqa: PLC0415
+
+    status = ExitStatus.DONE
+    with ended_well():
+        against = _against(None, source, dump, otherwise=Against.LIVE)
+        origin = Origin(against, source or "", dump, scrub)
+        text, path = snapshot_text(schema_of(origin, pg_bin)), scrub / SNAPSHOT_FILE
+        is_same = path.exists() and path.read_text(encoding="utf-8") == text
+        if verify and not is_same:
+            typer.echo(f"{path} is not the schema of the {origin.name}: write it with `postgres-etl rules snapshot`")
+            status = ExitStatus.WORK_FAILED
+        elif not verify:
+            path.write_text(text, encoding="utf-8")
+            typer.echo(f"{path} {'was already' if is_same else 'is now'} the schema of the {origin.name}")
+    raise typer.Exit(status)
+
+
+def _against(
+    against: Against | None, source: str | None, dump: Path | None, *, otherwise: Against = Against.SNAPSHOT
+) -> Against:
+    """What was asked for.
+
+    Raises:
+        RefusedError: two things were.
+    """
+    named = [kind for kind, given in ((Against.LIVE, source), (Against.DUMP, dump)) if given is not None]
+    if len(named) > 1:
+        raise RefusedError("--source and --dump name two schemas: name one")
+    if against is Against.DUMP and dump is None:
+        raise RefusedError("--against dump needs --dump, the directory of one")
+    if against is not None and named and named[0] is not against:
+        raise RefusedError(
+            f"--against {against} and --{'source' if source is not None else 'dump'} name two schemas: name one"
+        )
+    return against or (named[0] if named else otherwise)
+
+
+def _status(is_wrong: bool) -> ExitStatus:
+    return ExitStatus.WORK_FAILED if is_wrong else ExitStatus.DONE
