@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 from transform_bench import Bench, Options
 from transform_page import write_page, written
+from transform_process import FailedError, OverdueError
 from transform_rounds import profile, run
 
 from etl_local.postgres_installation import PostgresInstallation
@@ -67,7 +68,10 @@ def main() -> None:
             if given.profile:
                 print("\n".join(profile(bench)))
                 return
-            result = run(bench)
+            try:
+                result = run(bench)
+            except (FailedError, OverdueError) as error:
+                sys.exit(f"no database to measure on: {error or 'it takes longer than --timeout'}")
     print(written(result))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")

@@ -77,26 +77,35 @@ def targets(result: Mapping[str, Any]) -> list[Target]:
 def written(result: Mapping[str, Any]) -> str:
     """For the terminal."""
     ours = median(result["ways"].get("ours", {"runs": []}))
-    lines = ["", _told_of(result), "", f"{'':<52}{'seconds':>9}{'/ ours':>9}{'runs':>6}"]
+    lines = ["", _told_of(result), "", f"{'':<52}{'seconds':>9}{'/ ours':>9}{'CPU s':>9}{'runs':>6}"]
     for name, way in _ways(result):
         value = median(way)
         if value is None:
             lines.append(f"{_LABELS[name]:<52}{way['stopped']}")
         else:
             ratio = f"{value / ours:9.2f}" if ours else f"{'':>9}"
-            lines.append(f"{_LABELS[name]:<52}{value:9.1f}{ratio}{len(way['runs']):6}  {way['stopped']}")
+            lines.append(f"{_LABELS[name]:<52}{value:9.1f}{ratio}{_counted(way)}  {way['stopped']}")
     for name, case in result["growth"].items():
         value, base = median(case), median(result["growth"]["base"])
         if value is None or base is None:
             lines.append(f"{'growth: ' + name:<52}{case['stopped']}")
         else:
-            lines.append(f"{'growth: ' + name:<52}{value:9.1f}{value / base:9.2f}{len(case['runs']):6}  of its base")
+            lines.append(f"{'growth: ' + name:<52}{value:9.1f}{value / base:9.2f}{_counted(case)}  of its base")
     if result["ways"].get("ours", {"runs": []})["runs"]:
         way = result["ways"]["ours"]
         lines += ["", _cpu(way), *(f"  {seconds:8.2f} s  {step}" for step, seconds in steps(way).items())]
-    same = result["same_rows"]
-    lines += ["", f"rows of {', '.join(same['compared'])}: {'the same' if same['same'] else 'NOT THE SAME'}"]
-    return "\n".join([*lines, "", *map(str, targets(result))])
+    return "\n".join([*lines, "", f"Personal rows: {compared(result['same_rows'])}", "", *map(str, targets(result))])
+
+
+def compared(same: Mapping[str, Any]) -> str:
+    """What came of comparing the rows that several ways gave."""
+    if len(same["compared"]) < 2:
+        return "not compared"
+    return f"those of {'; '.join(same['compared'])} are {'the same' if same['same'] else 'NOT THE SAME'}"
+
+
+def _counted(way: Mapping[str, Any]) -> str:
+    return f"{median(way, 'cpu') or 0:9.1f}{len(way['runs']):6}"
 
 
 def _ways(result: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -162,10 +171,11 @@ def _markdown(result: Mapping[str, Any], picture: str) -> str:
     rows: list[tuple[str, ...]] = []
     for name, way in _ways(result):
         value = median(way)
-        taken = [f"{step} {seconds:.1f}" for step, seconds in steps(way).items()] if name.startswith("naive") else []
+        taken = [f"{step} {seconds:.1f}" for step, seconds in steps(way).items()] if not name.startswith("ours") else []
         told = "; ".join([*taken, *([way["stopped"]] if way["stopped"] else [])])
         ratio = f"{value / ours:.2f}" if value and ours else ""
-        rows.append((_LABELS[name], "" if value is None else f"{value:.1f}", ratio, str(len(way["runs"])), told))
+        seconds, cpu = ("" if figure is None else f"{figure:.1f}" for figure in (value, median(way, "cpu")))
+        rows.append((_LABELS[name], seconds, ratio, cpu, str(len(way["runs"])), told))
     grown: list[tuple[str, ...]] = []
     base = median(result["growth"]["base"]) if result["growth"] else None
     for name, case in result["growth"].items():
@@ -181,7 +191,6 @@ def _markdown(result: Mapping[str, Any], picture: str) -> str:
                 f"{steps(case).get('publishing', 0.0):.1f}",
             )
         )
-    same = result["same_rows"]
     lines = [
         "# What cleaning costs",
         "",
@@ -192,7 +201,7 @@ def _markdown(result: Mapping[str, Any], picture: str) -> str:
         f"{_told_of(result)}. Medians of interleaved rounds: {options['rounds']} of ours and the floor,"
         f" {options['slow_rounds']} of the others.",
         "",
-        *_table(("way", "seconds", "/ ours", "runs", "of which"), rows),
+        *_table(("way", "seconds", "/ ours", "CPU seconds", "runs", "of which"), rows),
         "",
         "## What was to be reached",
         "",
@@ -220,8 +229,8 @@ def _markdown(result: Mapping[str, Any], picture: str) -> str:
         "- All ways use two jobs, the same Postgres programs and the same codec at the same level.",
         "- The other ways have the dump on local disk and leave theirs there. Ours reads S3 and writes S3, a stand-in"
         " on the same machine that shares its cores; what is copied inside the stand-in takes their time, too.",
-        "- `UPDATE` runs the very expressions and functions of our rules, two tables at a time. The personal rows that"
-        f" came out of {', '.join(same['compared'])} were compared: {'the same' if same['same'] else 'not the same'}.",
+        "- `UPDATE` runs the very expressions and functions of our rules, two tables at a time. Personal rows:"
+        f" {compared(result['same_rows'])}.",
         "- The other tools get what is nearest in them to our rules. pynonymizer is called once a table, as version"
         " 2.5.0 updates all tables again for each table of a strategy. Neither proves anything of what it leaves.",
         "- The floor reads and writes the three personal files on local disk, two at a time, and changes nothing.",

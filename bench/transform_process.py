@@ -69,10 +69,14 @@ class Deadline:
 
 @dataclass
 class Usage:
-    """What a run took: wall seconds, of which by step; CPU seconds and MiB of Python and of Postgres with its tools."""
+    """What a run took: wall seconds, of which by step, and CPU seconds of all its processes.
+
+    Of ours also: CPU seconds of Python and of Postgres with its tools, and the most MiB that each had.
+    """
 
     seconds: float
     steps: dict[str, float] = field(default_factory=dict)
+    cpu: float = 0.0
     python_cpu: float = 0.0
     postgres_cpu: float = 0.0
     own_mib: float = 0.0
@@ -122,7 +126,7 @@ def measured(argv: Sequence[str], environment: Mapping[str, str], log: Path, dea
         FailedError: it failed.
         OverdueError: it was ended.
     """
-    before, started = _children_cpu(), time.perf_counter()
+    before, started = children_cpu(), time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(argv, env=environment, stdout=output, stderr=subprocess.STDOUT)
         peaks = _Peaks(process.pid)
@@ -141,14 +145,15 @@ def measured(argv: Sequence[str], environment: Mapping[str, str], log: Path, dea
     if process.returncode != 0:
         told = next((str(event["error"]) for event in reversed(events) if "error" in event), log.read_text()[-400:])
         raise FailedError(f"ended with {process.returncode}: {told}")
-    cpu = _children_cpu() - before
+    cpu = children_cpu() - before
     return Usage(
-        seconds,
-        _steps(events, seconds),
-        peaks.cpu,
-        max(cpu - peaks.cpu, 0.0),
-        peaks.own / 2**20,
-        peaks.postgres / 2**20,
+        seconds=seconds,
+        steps=_steps(events, seconds),
+        cpu=cpu,
+        python_cpu=peaks.cpu,
+        postgres_cpu=max(cpu - peaks.cpu, 0.0),
+        own_mib=peaks.own / 2**20,
+        postgres_mib=peaks.postgres / 2**20,
     )
 
 
@@ -168,7 +173,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             child.kill()
 
 
-def _children_cpu() -> float:
+def children_cpu() -> float:
     """CPU seconds of all children that have ended, theirs included."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

@@ -18,6 +18,7 @@ import psycopg
 import transform_ways as ways
 from transform_bench import ROOT, Bench, Runs
 from transform_database import Filled, Size, write_rules
+from transform_page import compared
 from transform_process import Deadline, FailedError, OverdueError, Usage, measured
 
 _SMALL_TABLES = 1000 - 28
@@ -51,14 +52,15 @@ def run(bench: Bench) -> dict[str, Any]:
             shutil.rmtree(kept)
         bench.run("ours without the proof", lambda: bench.ours("base", archive.rules, UNPROVED))
     same = len({json.dumps(found, sort_keys=True) for found in digests.values()}) == 1
-    bench.say(f"rows that came out of {', '.join(digests)}: {'the same' if same else 'NOT THE SAME'}")
+    compared_rows = {"compared": list(digests), "same": same}
+    bench.say(f"personal rows: {compared(compared_rows)}")
     shutil.rmtree(archive.directory)
     growth = _growth(bench)
     return {
         "machine": _machine(bench, archive.codec),
         "options": asdict(bench.options),
         "database": asdict(filled),
-        "same_rows": {"compared": list(digests), "same": same},
+        "same_rows": compared_rows,
         "ways": {name: _document(runs) for name, runs in bench.runs.items() if not name.startswith("growth: ")},
         "growth": growth,
         "seconds": round(time.monotonic() - bench.began),

@@ -27,7 +27,7 @@ from etl_runtime.table_release import prepare
 from etl_runtime.toc import quoted, read_toc
 from etl_runtime.trusted_sql import trusted
 from transform_database import PERSONAL
-from transform_process import Deadline, FailedError, OverdueError, Usage
+from transform_process import Deadline, FailedError, OverdueError, Usage, children_cpu
 
 JOBS = 2
 SALT = "a synthetic salt for measuring"
@@ -68,6 +68,7 @@ def whole(
         OverdueError: it took too long.
     """
     steps: dict[str, float] = {}
+    before = children_cpu()
 
     def timed(step: str, work: Callable[[], object]) -> None:
         started = time.perf_counter()
@@ -87,7 +88,7 @@ def whole(
             timed("dumping", lambda: deadline.run([*dump, f"--file={output}", DATABASE], environment))
         finally:
             scratch.close()
-    return Usage(sum(steps.values()), steps)
+    return Usage(sum(steps.values()), steps, children_cpu() - before)
 
 
 def _check_cleaned(scratch: Scratch) -> None:
