@@ -48,9 +48,10 @@ docs: $(VENV)/installed ## Write the generated pages of docs/
 	@$(BIN)/python -m etl_local.documentation
 
 .PHONY: bench
-bench: $(VENV)/installed $(KERNEL) ## Measure: ratios side by side, medians of interleaved rounds
+bench: $(VENV)/installed $(KERNEL) ## Measure: ratios side by side; an hour (BENCH="--megabytes 200" is shorter)
 	$(BIN)/python bench/pipeline.py
 	$(BIN)/python bench/extract.py
+	$(BIN)/python bench/transform.py $(BENCH)
 
 .PHONY: pins
 pins: $(VENV)/installed ## Choose the newest pins that pyproject.toml allows
