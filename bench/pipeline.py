@@ -46,6 +46,7 @@ class Bench:
     endpoint: str
     passwords: Mapping[str, str]
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    memory: list[float] = field(default_factory=list)
 
     def timed(self, name: str, work: Callable[[], None]) -> None:
         """Run and keep the time."""
@@ -65,9 +66,9 @@ class Bench:
         }
         subprocess.run([str(self.launchers / argv[0]), *argv[1:]], env=environment, check=True)
 
-    def program(self, name: str, **more: str) -> None:
-        """Run one of the four programs as a container would be run."""
-        environment = {
+    def environment(self, **more: str) -> dict[str, str]:
+        """What a container of one of the four programs is given."""
+        return {
             "PATH": f"{self.launchers}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT / "containers"),
             "HOME": str(self.directory),
@@ -88,8 +89,11 @@ class Bench:
             "DB_SSLMODE": "disable",
             **more,
         }
+
+    def program(self, name: str, **more: str) -> None:
+        """Run one of the four programs as a container would be run."""
         argv = [sys.executable, "-m", f"etl_runtime.{name}"]
-        subprocess.run(argv, env=environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(argv, env=self.environment(**more), check=True, stdout=subprocess.DEVNULL)
 
     def credentials(self, role: str, cluster: PostgresCluster) -> dict[str, str]:
         """The variables of one database login."""
@@ -107,10 +111,10 @@ class Bench:
         shutil.rmtree(dump)
         self.target.execute("DROP DATABASE plain")
 
-    def pipeline(self, number: int) -> None:
-        """Ours, on an execution of its own."""
-        prefix = f"dev/round-{number}/etl-dump"
-        run = {"EXECUTION_ID": f"round-{number}"}
+    def make_clean(self, execution: str) -> None:
+        """Extract and transform, on an execution of its own."""
+        prefix = f"dev/{execution}/etl-dump"
+        run = {"EXECUTION_ID": execution}
         extract = {"LOAD_ENVIRONMENT": "dev", "DUMP_FILENAME": "etl-dump", "DUMP_JOBS": JOBS}
         self.timed(
             "extract", lambda: self.program("pg_dump", **run, **extract, **self.credentials("etl_dump", self.source))
@@ -123,7 +127,17 @@ class Bench:
             "IMAGE": "bench",
         }
         self.timed("transform", lambda: self.program("transform", **run, **rules))
-        load = {"LOAD_FILENAME": prefix, "RESTORE_JOBS": JOBS, "ALLOWED_RULES": rules_digest(ROOT / "scrub")}
+
+    def pipeline(self, number: int) -> None:
+        """Ours, on an execution of its own."""
+        execution = f"round-{number}"
+        self.make_clean(execution)
+        run = {"EXECUTION_ID": execution, "PROTECTED_ACCOUNTS": "974531504241"}
+        load = {
+            "LOAD_FILENAME": f"dev/{execution}/etl-dump",
+            "RESTORE_JOBS": JOBS,
+            "ALLOWED_RULES": rules_digest(ROOT / "scrub"),
+        }
         self.timed(
             "load", lambda: self.program("pg_restore", **run, **load, **self.credentials("etl_load", self.target))
         )
@@ -166,7 +180,7 @@ def main() -> None:
                     "etl_load": target.create_role("etl_load", "CREATEDB"),
                 }
                 bench = Bench(directory, source, target, launchers, f"http://{host}:{port}", passwords)
-                _fill(bench, options.scale)
+                fill(bench, options.scale)
                 for number in range(options.rounds):
                     bench.plain()
                     bench.pipeline(number)
@@ -182,7 +196,8 @@ def main() -> None:
     (results / "pipeline.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
-def _fill(bench: Bench, scale: float) -> None:
+def fill(bench: Bench, scale: float) -> None:
+    """Make the sample database, the two buckets and the salt."""
     bench.source.create_database("marketplace", "postgres")
     generate(bench.source.dsn(database="marketplace"), scale)
     session: Any = boto3.Session("testing", "testing", region_name=REGION)

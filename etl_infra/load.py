@@ -86,10 +86,14 @@ class Load(pulumi.ComponentResource):
             Env.RESTORE_JOBS: str(settings.task.jobs),
             Env.ALLOWED_RULES: ",".join(settings.allowed_rules),
             Env.KEEP_PREVIOUS_HOURS: str(settings.keep_previous_hours),
+            Env.KEEP_PREVIOUS_MOST: str(settings.keep_previous_most),
+            Env.DB_STORAGE_GIB: database.storage_gib.apply(str),
             Env.PROTECTED_ACCOUNTS: ",".join(stack.protection.account_ids),
         }
         if settings.protected_load_target:
             environment[Env.PROTECTED_LOAD_TARGET] = settings.protected_load_target
+        if settings.post_load_scripts:
+            environment[Env.POST_LOAD_SCRIPTS] = settings.post_load_scripts
         self.task = FargateTask(
             f"{name}-task",
             FargateTaskArgs(

@@ -148,7 +148,11 @@ class TransformSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadSettings:
-    """What the load stage needs. `protected_load_target` is what the task of a protected environment agrees to."""
+    """What the load stage needs.
+
+    `post_load_scripts` is the text of POST_LOAD_SCRIPTS, "" where there are none; `protected_load_target` is what the
+    task of a protected environment agrees to.
+    """
 
     target: DatabaseSettings
     task: TaskSettings
@@ -156,6 +160,8 @@ class LoadSettings:
     dispatcher_role_arns: tuple[str, ...]
     clean_retention_days: int
     keep_previous_hours: int
+    keep_previous_most: int
+    post_load_scripts: str
     protected_load_target: str | None
     allowed_rules: tuple[str, ...]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from etl_runtime import contract
 
@@ -38,6 +39,9 @@ from etl_infra.stack_settings import (
     TaskSettings,
     TransformSettings,
 )
+
+MOST_SCRIPT_BYTES: Final = 32 << 10
+PASSWORD_IN_CLEAR: Final = r"(?i)\bpassword\s+e?'(?!SCRAM-SHA-256\$)"
 
 
 def read_extract(file: StackFile, protection: ProtectionSettings) -> ExtractSettings:
@@ -102,9 +106,35 @@ def read_load(file: StackFile, environment: str, account_id: str, protection: Pr
         dispatcher_role_arns=file.texts("dispatcherRoleArns", ROLE_ARN, "ARNs of roles"),
         clean_retention_days=file.integer("cleanRetentionDays", 1, 365),
         keep_previous_hours=file.integer("keepPreviousHours", 0, 720),
+        keep_previous_most=file.integer("keepPreviousMost", 1, 10),
+        post_load_scripts=_post_load_scripts(file),
         protected_load_target=target or None,
         allowed_rules=(_rules_digest(file),),
     )
+
+
+def _post_load_scripts(file: StackFile) -> str:
+    """They travel in the task definition, which holds 64 KiB, and which more people may read than a database."""
+    directory = PROJECT_DIRECTORY / file.text("postLoadDirectory")
+    if not directory.is_dir():
+        file.refuse("postLoadDirectory", f"must be a directory, got {str(directory)!r}")
+        return ""
+    try:
+        text = contract.post_load_text(directory)
+    except contract.ContractError as error:
+        file.refuse("postLoadDirectory", f"cannot be used: {error}")
+        return ""
+    scripts = contract.post_load_scripts(text)
+    for name, body in scripts.items():
+        if re.search(PASSWORD_IN_CLEAR, body):
+            file.refuse(
+                "postLoadDirectory",
+                f"cannot be used: {name} sets a password, which whoever reads the task definition would know; "
+                "a role outlasts every load, so make it once, by hand",
+            )
+    if len(text.encode()) > MOST_SCRIPT_BYTES:
+        file.refuse("postLoadDirectory", f"must hold no more than {MOST_SCRIPT_BYTES >> 10} KiB of scripts")
+    return text if scripts else ""
 
 
 def _nightly(file: StackFile, load_buckets: Mapping[str, contract.LoadBucket]) -> NightlySettings | None:

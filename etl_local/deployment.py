@@ -140,6 +140,7 @@ def create_instance(account: Account, vpc_id: str, name: str, database: Database
     group = account.client("ec2").create_security_group(GroupName=name, Description=name, VpcId=vpc_id)["GroupId"]
     return {
         "address": database.host,
+        "allocatedStorage": 0,  # of this machine's disk nobody is told
         "dbInstanceArn": account.arn("rds", f"db:{name}"),
         "endpoint": f"{database.host}:{database.port}",
         "engine": "postgres",

@@ -47,6 +47,7 @@ class Env(StrEnum):
     LOAD_ENVIRONMENT = "LOAD_ENVIRONMENT"
     DUMP_FILENAME = "DUMP_FILENAME"
     LOAD_FILENAME = "LOAD_FILENAME"
+    ROLLBACK = "ROLLBACK"
 
     # buckets
     EXTRACT_BUCKET = "EXTRACT_BUCKET"
@@ -64,6 +65,7 @@ class Env(StrEnum):
     DB_AUTHENTICATION = "DB_AUTHENTICATION"
     DB_SSLMODE = "DB_SSLMODE"
     DB_SSLROOTCERT = "DB_SSLROOTCERT"
+    DB_STORAGE_GIB = "DB_STORAGE_GIB"
 
     # pg_dump
     DUMP_JOBS = "DUMP_JOBS"
@@ -93,8 +95,9 @@ class Env(StrEnum):
     ALLOWED_RULES = "ALLOWED_RULES"
     PROTECTED_ACCOUNTS = "PROTECTED_ACCOUNTS"
     PROTECTED_LOAD_TARGET = "PROTECTED_LOAD_TARGET"
-    POST_LOAD_DIRECTORY = "POST_LOAD_DIRECTORY"
+    POST_LOAD_SCRIPTS = "POST_LOAD_SCRIPTS"
     KEEP_PREVIOUS_HOURS = "KEEP_PREVIOUS_HOURS"
+    KEEP_PREVIOUS_MOST = "KEEP_PREVIOUS_MOST"
 
 
 PROOF_SCOPES: Final = ("changed", "everything")
@@ -164,7 +167,8 @@ REQUIRED_ENV: Final[Mapping[str, frozenset[Env]]] = {
         Env.PROTECTED_ACCOUNTS,
     },
 }
-"""Container name → the variables its program refuses to start without."""
+"""Container name → the variables its program refuses to start without; `pg_restore` takes ROLLBACK, the name of the
+load to undo, in LOAD_FILENAME's stead."""
 
 DISPATCHED_ENV: Final = frozenset({Env.EXECUTION_ID, Env.DUMP_PREFIX, Env.MANIFEST_VERSION_ID})
 """What the dispatcher stamps on a transform Job; the Job template supplies the rest of its required variables."""
@@ -313,6 +317,43 @@ def load_buckets_text(buckets: Mapping[str, LoadBucket]) -> str:
 def load_target(account_id: str, host: str, database: str) -> str:
     """The one database that a load replaces, as `PROTECTED_LOAD_TARGET` spells it: `<account>/<host>/<database>`."""
     return f"{account_id}/{host}/{database}"
+
+
+_SCRIPT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\.sql")
+
+
+def post_load_scripts(text: str) -> dict[str, str]:
+    """Read `POST_LOAD_SCRIPTS`: a JSON object, file name → SQL; {} of no text at all.
+
+    Raises:
+        ContractError: not such an object.
+    """
+    if not text:
+        return {}
+    try:
+        document = cast(dict[str, Any], json.loads(text))
+        if not all(_SCRIPT_NAME.fullmatch(name) and isinstance(body, str) for name, body in document.items()):
+            raise TypeError
+        return document
+    except (ValueError, AttributeError, TypeError):
+        raise ContractError('must be JSON such as {"10-grants.sql": "GRANT …;"}') from None
+
+
+def post_load_text(directory: Path) -> str:
+    """The inverse of `post_load_scripts`, of the `*.sql` files of a directory.
+
+    Raises:
+        ContractError: a file's name is of another form, or its content is not UTF-8; it names the file.
+    """
+    scripts: dict[str, str] = {}
+    for path in sorted(directory.glob("*.sql")):
+        if not _SCRIPT_NAME.fullmatch(path.name):
+            raise ContractError(f"{_shown(path.name)} is not of the form {_SCRIPT_NAME.pattern}")
+        try:
+            scripts[path.name] = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise ContractError(f"{path.name} is not UTF-8") from None
+    return json.dumps(scripts, sort_keys=True)
 
 
 # --- the queue ---------------------------------------------------------------------------------------------------

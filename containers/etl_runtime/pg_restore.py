@@ -7,44 +7,32 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
 from psycopg import sql
 
-from etl_runtime.archive_upload import file_chunks
+from etl_runtime.archive_restore import ArchiveRestore
 from etl_runtime.aws import caller_account, s3_client
 from etl_runtime.contract import PG_RESTORE_CONTAINER, PROTECTED_ENVIRONMENTS, Env, ExitCode, load_target
-from etl_runtime.data_file import DataFileReader
-from etl_runtime.faults import Fault
-from etl_runtime.manifest import ArchiveFile, Manifest, read_manifest, sha256
+from etl_runtime.faults import Fault, check_stopping
+from etl_runtime.manifest import Manifest, read_manifest, sha256
 from etl_runtime.objects import Bucket
-from etl_runtime.postgres import (
-    Access,
-    Connection,
-    check_client,
-    lost_connections,
-    psql_arguments,
-    run_tool,
-    tool,
-    tool_fault,
-)
+from etl_runtime.post_load import run_post_load
+from etl_runtime.postgres import Access, Connection, check_client, lost_connections
 from etl_runtime.postgres_errors import error_text
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
-from etl_runtime.scripts import script_error
-from etl_runtime.settings import LoadSettings
-from etl_runtime.target_database import TargetDatabase
-from etl_runtime.toc import TOC_NAME, Toc, quoted, read_toc
-from etl_runtime.trusted_sql import trusted
+from etl_runtime.settings import LoadSettings, RollbackSettings, TargetSettings
+from etl_runtime.target_database import MAINTENANCE_DATABASE, TargetDatabase
+from etl_runtime.target_limits import check_server, check_storage, index_options
+from etl_runtime.target_swap import roll_back, swap_in
 
 
-def check_target(settings: LoadSettings, account_id: str) -> None:
-    """Refuse what may never be loaded into, before anything is touched.
+def check_target(settings: TargetSettings, account_id: str) -> None:
+    """Refuse what may never be changed, before anything is touched.
 
     Args:
-        settings: of the load.
+        settings: of the load, or of the rollback.
         account_id: whose credentials the program runs with; what it was told of accounts is not believed.
 
     Raises:
@@ -65,19 +53,20 @@ def check_target(settings: LoadSettings, account_id: str) -> None:
             f"this is account {account_id}, and the load bucket is of {settings.bucket_owner}: "
             "a load runs where its bucket is",
         )
-    if settings.prefix.load_environment != settings.environment:
-        raise Fault(
-            ExitCode.REFUSED,
-            f"LOAD_FILENAME is for {settings.prefix.load_environment!a}, and this is {environment!a}",
-        )
 
 
 def open_dump(bucket: Bucket, settings: LoadSettings) -> tuple[Manifest, str]:
     """The manifest of the dump to load, and its SHA-256.
 
     Raises:
-        Fault: NO_INPUT when there is no such dump; REFUSED when it is not clean, not proved, or by other rules.
+        Fault: NO_INPUT when there is no such dump; REFUSED when it is for another environment, not clean, not proved,
+            or by other rules.
     """
+    if settings.prefix.load_environment != settings.environment:
+        raise Fault(
+            ExitCode.REFUSED,
+            f"LOAD_FILENAME is for {settings.prefix.load_environment!a}, and this is {settings.environment!a}",
+        )
     found = bucket.read(settings.prefix.manifest_key)
     if found is None:
         raise Fault(
@@ -115,125 +104,110 @@ class Load:
             if target.is_loaded(connection):
                 log.info("finished", already_done=True, bytes=0, rows=0, tables=0, seconds=self._seconds())
                 return
-            check_client("pg_restore", int(manifest.client_version.partition(".")[0]))
-            target.clear_left_overs(connection, timedelta(hours=settings.keep_previous_hours))
+            self._make_room(target, connection, manifest)
             try:
                 tables = self._fill(target, connection, manifest)
                 self._progress("swapping", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
-                target.swap(connection, manifest_sha256)
+                swap_in(target, connection, manifest_sha256)
             except BaseException:
                 self._drop(target)
                 raise
         log.info("finished", bytes=manifest.bytes, rows=manifest.rows, tables=tables, seconds=self._seconds())
 
+    def _make_room(self, target: TargetDatabase, connection: Connection, manifest: Manifest) -> None:
+        """See that the target can take the dump, and only then drop what is kept no longer."""
+        settings = self.settings
+        check_client("pg_restore", int(manifest.client_version.partition(".")[0]))
+        check_server(connection, settings.jobs)
+        leaving = target.left_overs(
+            connection, timedelta(hours=settings.keep_previous_hours), settings.keep_previous_most
+        )
+        check_storage(connection, settings.storage_gib, manifest.database_bytes, leaving)
+        for database in leaving:
+            target.drop(connection, database)
+            logger().info("dropped", database=database)
+
     def _fill(self, target: TargetDatabase, connection: Connection, manifest: Manifest) -> int:
-        with TemporaryDirectory(prefix="load-", dir=self.settings.mount_point) as scratch:
-            directory = Path(scratch) / self.settings.prefix.dump_filename
-            directory.mkdir()
-            self._download(manifest, directory)
-            toc = read_toc((directory / TOC_NAME).read_bytes())
-            target.create(connection, toc.encoding)
-            self._progress("restoring", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
-            self._restore(target, directory)
-        self._progress("checking", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
-        self._check(target, toc, manifest)
-        self._post_load(target)
-        return len(toc.table_data)
+        settings = self.settings
+
+        def restored(done: int) -> None:
+            self._progress("restoring rows", bytes_done=done, bytes_total=manifest.bytes)
+
+        archive = ArchiveRestore(self.bucket, settings.prefix, manifest, settings.mount_point, settings.jobs, restored)
+        with archive:
+            target.create(connection, archive.toc.encoding)
+            archive.definitions(target.access.tool_environment(target.load))
+            restored(0)
+            archive.rows(lambda: target.access.connect(target.load))
+            self._progress("making indexes", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
+            options = index_options(connection, settings.jobs)
+            archive.rest(target.access.tool_environment(target.load) | {"PGOPTIONS": options})
+        self._progress("analyzing", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
+        self._analyze(target)
+        if settings.post_load:
+            self._progress("running post-load scripts", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
+            with target.access.connect(target.load) as new, new.transaction():
+                run_post_load(new, settings.post_load)
+        return len(archive.toc.table_data)
 
     def _drop(self, target: TargetDatabase) -> None:
         """Remove the half-made database. Its own connection: the other one may be the reason for being here."""
         try:
-            with target.access.connect("postgres") as connection:
-                connection.execute(
-                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(target.load))
-                )
+            with target.access.connect(MAINTENANCE_DATABASE) as connection:
+                target.drop(connection, target.load)
         except (Fault, psycopg.Error):
             logger().warning("left_over", database=target.load, advice="the next load drops it")
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._started, 3)
 
-    def _download(self, manifest: Manifest, directory: Path) -> None:
-        """Fetch every file; each must have the SHA-256, and a table's file the rows, that its manifest says."""
-
-        def fetch(file: ArchiveFile) -> int:
-            key = self.settings.prefix.key(file.name)
-            self.bucket.download(key, file.version_id, file.sha256, directory / file.name)
-            if file.table is not None:
-                facts = DataFileReader(file.name, file_chunks(directory / file.name)).read_through()
-                if facts.rows != file.rows:
-                    raise Fault(ExitCode.DATA, f"{file.name} has {facts.rows} rows and its manifest says {file.rows}")
-            return file.bytes
-
-        done = 0
-        with ThreadPoolExecutor(self.settings.jobs, thread_name_prefix="download") as pool:
-            for size in pool.map(fetch, sorted(manifest.files, key=lambda file: -file.bytes)):
-                done += size
-                self._progress("downloading", bytes_done=done, bytes_total=manifest.bytes)
-
-    def _restore(self, target: TargetDatabase, directory: Path) -> None:
-        argv = [
-            tool("pg_restore"),
-            f"--dbname={target.load}",
-            "--exit-on-error",
-            "--no-owner",
-            "--no-privileges",
-            "--no-publications",
-            "--no-subscriptions",
-            "--no-security-labels",
-            f"--jobs={self.settings.jobs}",
-            str(directory),
-        ]
-        status, errors = run_tool(argv, target.access.tool_environment(target.load))
-        if status != 0:
-            raise tool_fault("pg_restore", status, errors)
-
-    def _check(self, target: TargetDatabase, toc: Toc, manifest: Manifest) -> None:
-        """ANALYZE, and hold every table's rows against the manifest.
+    def _analyze(self, target: TargetDatabase) -> None:
+        """ANALYZE every table, the largest first, several at once.
 
         Raises:
-            Fault: DATA, naming the tables that differ.
+            Fault: UNAVAILABLE when one cannot be.
         """
-        expected = {file.name.partition(".")[0]: file.rows for file in manifest.files if file.table is not None}
+        with target.access.connect(target.load) as connection:
+            rows = connection.execute(
+                "SELECT nspname, relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace"
+                " WHERE relkind IN ('r', 'm', 'p') AND NOT relisshared AND relpersistence <> 't'"
+                " ORDER BY pg_relation_size(c.oid) DESC"
+            ).fetchall()
+        tables = [sql.SQL("ANALYZE {}").format(sql.Identifier(*row)) for row in rows]
 
-        def count(entry_table: tuple[str, str, int]) -> str:
-            schema, table, dump_id = entry_table
+        def work(worker: int) -> None:
             with target.access.connect(target.load) as connection:
-                name = f"{quoted(schema)}.{quoted(table)}"
-                row = connection.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(trusted(name))).fetchone()
-            found, wanted = int(row[0]) if row else None, expected.get(str(dump_id))
-            return "" if found == wanted else f"{schema}.{table} has {found} rows instead of {wanted}"
+                for statement in tables[worker :: self.settings.jobs]:
+                    check_stopping()
+                    connection.execute(statement)
 
-        entries = [(entry.schema, entry.tag, entry.dump_id) for entry in toc.table_data]
         try:
-            with target.access.connect(target.load) as connection, ThreadPoolExecutor(self.settings.jobs) as pool:
-                counted = pool.map(count, entries)
-                connection.execute("ANALYZE")
-                differing = [text for text in counted if text]
+            with ThreadPoolExecutor(self.settings.jobs, thread_name_prefix="analyze") as pool:
+                for _ in pool.map(work, range(self.settings.jobs)):
+                    pass
+        except psycopg.OperationalError:
+            raise
         except psycopg.Error as error:
-            raise Fault(ExitCode.UNAVAILABLE, f"what was loaded cannot be counted: {error_text(error)}") from None
-        if differing:
-            raise Fault(ExitCode.DATA, f"not swapped in: {'; '.join(differing[:5])}")
+            raise Fault(ExitCode.UNAVAILABLE, f"what was loaded cannot be analyzed: {error_text(error)}") from None
 
-    def _post_load(self, target: TargetDatabase) -> None:
-        """Run the target's own scripts in the new database, before anyone sees it, in one transaction."""
-        if self.settings.post_load_directory is None:
-            return
-        scripts = sorted(self.settings.post_load_directory.glob("*.sql"))
-        if not scripts:
-            return
-        self._progress("running post-load scripts")
-        environment = target.access.tool_environment(target.load) | {"PGCLIENTENCODING": "UTF8"}
-        status, errors = run_tool(psql_arguments(scripts), environment)
-        if status != 0:
-            # psql ends with 2 when its connection is gone: https://www.postgresql.org/docs/current/app-psql.html
-            code = ExitCode.TRANSIENT if status == 2 else ExitCode.DATA
-            raise Fault(code, f"post-load script stopped: {script_error(errors, scripts)}")
+
+def undo(settings: RollbackSettings) -> None:
+    """Swap back what a load replaced."""
+    log = logger()
+    check_target(settings, caller_account(settings.region))
+    log.info("started", stage="rollback", load=settings.load)
+    target = TargetDatabase(Access(settings.database, settings.region), settings.load)
+    with lost_connections(), target.locked() as connection:
+        is_new = roll_back(target, connection)
+    log.info("finished", already_done=not is_new)
 
 
 def load(environ: Mapping[str, str]) -> None:
-    """Read the settings and run."""
-    Load(LoadSettings.from_env(environ)).run()
+    """Read the settings and run: a load, or where ROLLBACK names one, its undoing."""
+    if environ.get(Env.ROLLBACK):
+        undo(RollbackSettings.from_env(environ))
+    else:
+        Load(LoadSettings.from_env(environ)).run()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from etl_runtime.contract import (
     LoadBucket,
     execution_name,
     load_buckets,
+    post_load_scripts,
 )
 from etl_runtime.faults import Fault
 
@@ -47,6 +48,10 @@ class EnvironmentReader:
         if _CONTROL.search(value):
             self.fault(name, "holds a control character")
         return value
+
+    def document(self, name: Env) -> str:
+        """The variable's text, of as many lines as it likes; "" where it is not set."""
+        return self._environ.get(name, "")
 
     def integer(self, name: Env, least: int, most: int, default: int | None = None) -> int:
         """A whole number from `least` to `most`."""
@@ -137,13 +142,13 @@ def _credentials(env: EnvironmentReader, user: str) -> tuple[str, str | None]:
         return user, None
 
 
-def _execution(env: EnvironmentReader) -> str:
-    text = env.text(Env.EXECUTION_ID)
+def _execution(env: EnvironmentReader, name: Env = Env.EXECUTION_ID) -> str:
+    text = env.text(name)
     try:
         if text:
             execution_name(text)
     except ContractError as error:
-        env.fault(Env.EXECUTION_ID, f"is no execution id: {error}")
+        env.fault(name, f"is no execution id: {error}")
     return text
 
 
@@ -153,6 +158,15 @@ def _buckets(env: EnvironmentReader) -> dict[str, LoadBucket]:
         return load_buckets(text) if text else {}
     except ContractError as error:
         env.fault(Env.LOAD_BUCKETS, str(error).removeprefix("LOAD_BUCKETS "))
+        return {}
+
+
+def _post_load(env: EnvironmentReader) -> dict[str, str]:
+    """Name → text of the scripts in POST_LOAD_SCRIPTS; their text holds line ends, as no other variable does."""
+    try:
+        return post_load_scripts(env.document(Env.POST_LOAD_SCRIPTS))
+    except ContractError as error:
+        env.fault(Env.POST_LOAD_SCRIPTS, str(error))
         return {}
 
 
@@ -289,23 +303,43 @@ class TransformSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoadSettings:
-    """What `pg_restore` is told."""
+class TargetSettings:
+    """What `pg_restore` is told of its target, whatever it does there."""
 
     environment: str
     region: str
-    mount_point: Path
     execution_id: str
-    prefix: DumpPrefix
-    bucket: str
     bucket_owner: str
     database: Database
-    jobs: int
-    allowed_rules: frozenset[str]
     protected_accounts: frozenset[str]
     protected_load_target: str
-    post_load_directory: Path | None
+
+
+def _target(env: EnvironmentReader) -> dict[str, Any]:
+    return {
+        "environment": env.text(Env.ENVIRONMENT_NAME),
+        "region": env.text(Env.AWS_REGION),
+        "execution_id": _execution(env),
+        "bucket_owner": env.text(Env.LOAD_BUCKET_OWNER),
+        "database": Database.read(env),
+        "protected_accounts": _words(env, Env.PROTECTED_ACCOUNTS),
+        "protected_load_target": env.text(Env.PROTECTED_LOAD_TARGET, ""),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadSettings(TargetSettings):
+    """What `pg_restore` is told to load."""
+
+    mount_point: Path
+    prefix: DumpPrefix
+    bucket: str
+    jobs: int
+    allowed_rules: frozenset[str]
+    post_load: Mapping[str, str]
     keep_previous_hours: int
+    keep_previous_most: int
+    storage_gib: int
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> LoadSettings:
@@ -315,23 +349,39 @@ class LoadSettings:
             Fault: CONFIG with every variable at fault.
         """
         env = EnvironmentReader(environ)
-        post_load = env.text(Env.POST_LOAD_DIRECTORY, "")
         settings = cls(
-            environment=env.text(Env.ENVIRONMENT_NAME),
-            region=env.text(Env.AWS_REGION),
+            **_target(env),
             mount_point=env.path(Env.MOUNT_POINT),
-            execution_id=_execution(env),
             prefix=_prefix(env, Env.LOAD_FILENAME),
             bucket=env.text(Env.LOAD_BUCKET),
-            bucket_owner=env.text(Env.LOAD_BUCKET_OWNER),
-            database=Database.read(env),
             jobs=env.integer(Env.RESTORE_JOBS, 1, 64),
             allowed_rules=_words(env, Env.ALLOWED_RULES),
-            protected_accounts=_words(env, Env.PROTECTED_ACCOUNTS),
-            protected_load_target=env.text(Env.PROTECTED_LOAD_TARGET, ""),
-            post_load_directory=env.path(Env.POST_LOAD_DIRECTORY) if post_load else None,
+            post_load=_post_load(env),
             keep_previous_hours=env.integer(Env.KEEP_PREVIOUS_HOURS, 0, 24 * 90, 24),
+            keep_previous_most=env.integer(Env.KEEP_PREVIOUS_MOST, 1, 10, 2),
+            storage_gib=env.integer(Env.DB_STORAGE_GIB, 0, 1 << 20, 0),
         )
+        env.finish()
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackSettings(TargetSettings):
+    """What `pg_restore` is told to undo: the load of this execution name."""
+
+    load: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> RollbackSettings:
+        """Read and check the environment.
+
+        Raises:
+            Fault: CONFIG with every variable at fault.
+        """
+        env = EnvironmentReader(environ)
+        if environ.get(Env.LOAD_FILENAME):
+            env.fault(Env.LOAD_FILENAME, f"and {Env.ROLLBACK}: a task loads a dump or undoes a load, not both")
+        settings = cls(**_target(env), load=_execution(env, Env.ROLLBACK))
         env.finish()
         return settings
 

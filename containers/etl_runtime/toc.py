@@ -54,6 +54,14 @@ class TocEntry:
         """The columns of a TABLE DATA entry, in the order of its file (generated ones are not in it)."""
         return copy_columns(self.copy_statement)
 
+    @property
+    def copied_table(self) -> tuple[str, str]:
+        """Schema and name of the table that the rows of a TABLE DATA entry go into.
+
+        It is another than the entry's own where a partition's rows go in by the root of its tree.
+        """
+        return copied_table(self.copy_statement)
+
 
 @dataclass(frozen=True, slots=True)
 class Toc:
@@ -137,18 +145,32 @@ def identifiers(text: str) -> tuple[str, ...]:
     )
 
 
+def _copy_parts(statement: str) -> re.Match[str]:
+    match = re.fullmatch(
+        rf"COPY ((?:{_IDENTIFIER}\.)?{_IDENTIFIER})(?: \((.*)\)| )? FROM stdin;\n?", statement, re.DOTALL
+    )
+    if match is None:
+        raise Fault(ExitCode.DATA, "archive has table data without a COPY statement; dump it without --inserts")
+    return match
+
+
 def copy_columns(statement: str) -> tuple[str, ...]:
     """The columns of pg_dump's `COPY schema.table (a, b) FROM stdin;`.
 
     Raises:
         Fault: DATA for a statement of another form (a dump made with --inserts has none).
     """
-    match = re.fullmatch(
-        rf"COPY {_IDENTIFIER}(?:\.{_IDENTIFIER})?(?: \((.*)\)| )? FROM stdin;\n?", statement, re.DOTALL
-    )
-    if match is None:
-        raise Fault(ExitCode.DATA, "archive has table data without a COPY statement; dump it without --inserts")
-    return identifiers(match[1] or "")
+    return identifiers(_copy_parts(statement)[2] or "")
+
+
+def copied_table(statement: str) -> tuple[str, str]:
+    """Schema ("" where there is none) and name of the table in pg_dump's `COPY schema.table (a, b) FROM stdin;`.
+
+    Raises:
+        Fault: DATA for a statement of another form.
+    """
+    *schema, name = identifiers(_copy_parts(statement)[1])
+    return "".join(schema), name
 
 
 class _Reader:

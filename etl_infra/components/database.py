@@ -52,7 +52,7 @@ class DatabaseArgs:
 
 
 class Database(pulumi.ComponentResource):
-    """A Postgres instance and how a task reaches it.
+    """A Postgres instance and how a task reaches it. `storage_gib` is 0 where it grows without end.
 
     An adopted instance is only read; the defaults are those of a created one.
 
@@ -65,6 +65,7 @@ class Database(pulumi.ComponentResource):
 
     host: pulumi.Output[str]
     port: pulumi.Output[int]
+    storage_gib: pulumi.Output[int]
     security_group_id: pulumi.Output[str]
     credentials_secret_arn: pulumi.Output[str] | None
 
@@ -90,6 +91,8 @@ class Database(pulumi.ComponentResource):
             db_instance_identifier=settings.instance_identifier, opts=pulumi.InvokeOutputOptions(parent=self)
         )
         self.host, self.port = instance.address, instance.port
+        # Aurora's storage grows by itself, and its instances say 1: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBInstance.html
+        self.storage_gib = instance.allocated_storage.apply(lambda gib: gib if gib > 1 else 0)
         self.security_group_id = instance.vpc_security_groups.apply(lambda groups: _admitting(settings, groups))
         self._resource_id = instance.resource_id
 
@@ -189,6 +192,7 @@ class Database(pulumi.ComponentResource):
             opts=holding_data(self, list(log_groups.values()), protected=args.protected),
         )
         self.host, self.port = instance.address, instance.port
+        self.storage_gib = pulumi.Output.from_input(new.storage_gib)
         self.security_group_id = group.id
         self._resource_id = instance.resource_id
         if args.settings.authentication == "secret" and self.credentials_secret_arn is None:

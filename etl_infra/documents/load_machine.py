@@ -17,6 +17,7 @@ from etl_infra.documents.state_machine import (
     find_manifest,
     is_missing,
     machine,
+    one_attempt,
     refuse_input,
     taken,
     two_attempts,
@@ -37,11 +38,15 @@ class LoadMachine:
 
 
 def load_machine(args: LoadMachine) -> dict[str, Any]:
-    """The definition. Input: `{"LOAD_FILENAME": "<environment>/<execution name>/<dump filename>"}`."""
-    variable = f"$.{Env.LOAD_FILENAME}"
+    """The definition.
+
+    Input: `{"LOAD_FILENAME": "<environment>/<execution name>/<dump filename>"}`, or, to undo the load of an execution,
+    `{"ROLLBACK": "<its name>"}`.
+    """
+    variable, rollback = f"$.{Env.LOAD_FILENAME}", f"$.{Env.ROLLBACK}"
     prefix = f"{args.environment}/*/*"
     return machine(
-        "Restores one cleaned dump of this environment into the target database.",
+        "Restores one cleaned dump of this environment into the target database, or puts back what a load replaced.",
         "ValidateInput",
         args.timeout_seconds,
         {
@@ -60,6 +65,16 @@ def load_machine(args: LoadMachine) -> dict[str, Any]:
                     ),
                     {
                         "And": [
+                            {"Variable": rollback, "IsPresent": True},
+                            {"Variable": rollback, "IsString": True},
+                            {"Not": {"Variable": rollback, "StringEquals": ""}},
+                            {"Not": {"Variable": variable, "IsPresent": True}},
+                        ],
+                        "Next": "PutPreviousDatabaseBack",
+                    },
+                    {
+                        "And": [
+                            {"Not": {"Variable": rollback, "IsPresent": True}},
                             {"Variable": variable, "IsPresent": True},
                             {"Variable": variable, "IsString": True},
                             {"Variable": variable, "StringMatches": prefix},
@@ -73,7 +88,8 @@ def load_machine(args: LoadMachine) -> dict[str, Any]:
             },
             "RefuseInput": refuse_input(
                 args.failure.stage,
-                f"{Env.LOAD_FILENAME} must be {args.environment}/<execution name>/<dump filename>",
+                f"{Env.LOAD_FILENAME} must be {args.environment}/<execution name>/<dump filename>, or {Env.ROLLBACK} "
+                "alone the name of the execution whose load is to be undone.",
             ),
             **(
                 {
@@ -112,6 +128,17 @@ def load_machine(args: LoadMachine) -> dict[str, Any]:
                 then="TargetIsReplaced",
             ),
             "TargetIsReplaced": {"Type": "Succeed"},
+            **one_attempt(
+                "PutPreviousDatabaseBack",
+                "Swaps the target database for the one that a load replaced.",
+                args.run,
+                [
+                    taken(Env.EXECUTION_ID, "$$.Execution.Id"),
+                    taken(Env.ROLLBACK, rollback),
+                ],
+                then="TargetIsRolledBack",
+            ),
+            "TargetIsRolledBack": {"Type": "Succeed"},
             **answer_for_failure(args.failure),
         },
     )

@@ -86,7 +86,51 @@ def two_attempts(name: str, comment: str, run: FargateRun, environment: Sequence
         environment: container overrides, from `given` and `taken`.
         then: state after success.
     """
-    to_failure = {"ErrorEquals": ["States.ALL"], "ResultPath": ERROR_PATH, "Next": "NotifyFailure"}
+    task = _task(comment, run, environment, then)
+    to_second_attempt = {
+        "ErrorEquals": ["States.TaskFailed"],
+        "ResultPath": ERROR_PATH,
+        "Next": "IsFailureWorthASecondAttempt",
+    }
+    return {
+        name: {**task, "Catch": [to_second_attempt, *task["Catch"]]},
+        "IsFailureWorthASecondAttempt": {
+            "Type": "Choice",
+            "Comment": "Exit code 75 and a task that never started pass by themselves; nothing else does.",
+            "Choices": [
+                {
+                    "And": [
+                        {"Variable": f"{ERROR_PATH}.Cause", "IsPresent": True},
+                        {
+                            "Or": [
+                                {"Variable": f"{ERROR_PATH}.Cause", "StringMatches": pattern}
+                                for pattern in WORTH_A_SECOND_ATTEMPT
+                            ]
+                        },
+                    ],
+                    "Next": f"{name}Again",
+                }
+            ],
+            "Default": "NotifyFailure",
+        },
+        f"{name}Again": {**task, "Comment": f"{comment} Second and last attempt."},
+    }
+
+
+def one_attempt(name: str, comment: str, run: FargateRun, environment: Sequence[dict[str, Text]], then: str) -> States:
+    """A task that is run to its end, of whatever kind that is: for work at which somebody is waiting.
+
+    Args:
+        name: its state.
+        comment: what the task does.
+        run: where and how it runs.
+        environment: container overrides, from `given` and `taken`.
+        then: state after success.
+    """
+    return {name: _task(comment, run, environment, then)}
+
+
+def _task(comment: str, run: FargateRun, environment: Sequence[dict[str, Text]], then: str) -> State:
     task: State = {
         "Type": "Task",
         "Comment": comment,
@@ -108,39 +152,13 @@ def two_attempts(name: str, comment: str, run: FargateRun, environment: Sequence
         },
         "TimeoutSeconds": run.timeout_seconds,
         "Retry": [dict(START_RETRY)],
+        "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": ERROR_PATH, "Next": "NotifyFailure"}],
         "ResultPath": None,
         "Next": then,
     }
     if run.exec_enabled:
         task["Parameters"]["EnableExecuteCommand"] = True
-    to_second_attempt = {
-        "ErrorEquals": ["States.TaskFailed"],
-        "ResultPath": ERROR_PATH,
-        "Next": "IsFailureWorthASecondAttempt",
-    }
-    return {
-        name: {**task, "Catch": [to_second_attempt, to_failure]},
-        "IsFailureWorthASecondAttempt": {
-            "Type": "Choice",
-            "Comment": "Exit code 75 and a task that never started pass by themselves; nothing else does.",
-            "Choices": [
-                {
-                    "And": [
-                        {"Variable": f"{ERROR_PATH}.Cause", "IsPresent": True},
-                        {
-                            "Or": [
-                                {"Variable": f"{ERROR_PATH}.Cause", "StringMatches": pattern}
-                                for pattern in WORTH_A_SECOND_ATTEMPT
-                            ]
-                        },
-                    ],
-                    "Next": f"{name}Again",
-                }
-            ],
-            "Default": "NotifyFailure",
-        },
-        f"{name}Again": {**task, "Comment": f"{comment} Second and last attempt.", "Catch": [to_failure]},
-    }
+    return task
 
 
 def given(variable: contract.Env, value: Text) -> dict[str, Text]:

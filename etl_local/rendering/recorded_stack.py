@@ -134,6 +134,7 @@ class _InventedCloud:
                 return {
                     "address": f"{name}.example.com",
                     "port": 5432,
+                    "allocatedStorage": 100,
                     "resourceId": f"db-of-{name}",
                     "vpcSecurityGroups": [f"security-group-of-{name}"],
                 }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from etl_runtime.settings import (
     DispatcherSettings,
     ExtractSettings,
     LoadSettings,
+    RollbackSettings,
     TransformSettings,
 )
 
@@ -152,18 +154,45 @@ def test_load_reads_its_whole_environment(environments: dict[str, dict[str, str]
         allowed_rules=frozenset({"aa", "bb"}),
         protected_accounts=frozenset({"974531504241"}),
         protected_load_target="",
-        post_load_directory=None,
+        post_load={},
         keep_previous_hours=24,
+        keep_previous_most=2,
+        storage_gib=0,
     )
     assert LoadSettings.from_env(environ) == whole
-    more = {"POST_LOAD_DIRECTORY": str(tmp_path), "KEEP_PREVIOUS_HOURS": "0", "PROTECTED_LOAD_TARGET": "1/host/shop"}
-    chosen = LoadSettings.from_env(environ | more | {"ALLOWED_RULES": "aa, bb,"})
-    assert (chosen.post_load_directory, chosen.keep_previous_hours, chosen.protected_load_target) == (
-        tmp_path,
-        0,
-        "1/host/shop",
+    more = {
+        "POST_LOAD_SCRIPTS": '{"10-grants.sql": "GRANT\\n…;"}',
+        "KEEP_PREVIOUS_HOURS": "0",
+        "KEEP_PREVIOUS_MOST": "1",
+        "DB_STORAGE_GIB": "100",
+        "PROTECTED_LOAD_TARGET": "1/host/shop",
+    }
+    assert LoadSettings.from_env(environ | more | {"ALLOWED_RULES": "aa, bb,"}) == replace(
+        whole,
+        post_load={"10-grants.sql": "GRANT\n…;"},
+        keep_previous_hours=0,
+        keep_previous_most=1,
+        storage_gib=100,
+        protected_load_target="1/host/shop",
     )
-    assert chosen.allowed_rules == whole.allowed_rules
+
+
+def test_a_rollback_is_told_of_its_target_and_the_load_that_it_undoes(environments: dict[str, dict[str, str]]) -> None:
+    environ = {name: value for name, value in environments[PG_RESTORE_CONTAINER].items() if name != "LOAD_FILENAME"}
+    assert RollbackSettings.from_env(environ | {"ROLLBACK": "nightly-1"}) == RollbackSettings(
+        environment="dev",
+        region="eu-west-2",
+        execution_id=ARN,
+        bucket_owner="210987654321",
+        database=_database(),
+        protected_accounts=frozenset({"974531504241"}),
+        protected_load_target="",
+        load="nightly-1",
+    )
+    with pytest.raises(Fault, match="a task loads a dump or undoes a load, not both"):
+        RollbackSettings.from_env(environ | {"ROLLBACK": "nightly-1", "LOAD_FILENAME": "dev/nightly-1/etl-dump"})
+    with pytest.raises(Fault, match="ROLLBACK is no execution id"):
+        RollbackSettings.from_env(environ | {"ROLLBACK": "night ly"})
 
 
 def test_the_dispatcher_reads_its_whole_environment(environments: dict[str, dict[str, str]], tmp_path: Path) -> None:
@@ -266,8 +295,11 @@ _BUCKETS = (
          f"LOAD_FILENAME load environment '' is not of the form {_FORM}"),
         ("pg_restore", "RESTORE_JOBS", "0", "RESTORE_JOBS must be a whole number from 1 to 64"),
         ("pg_restore", "KEEP_PREVIOUS_HOURS", "2161", "KEEP_PREVIOUS_HOURS must be a whole number from 0 to 2160"),
-        ("pg_restore", "POST_LOAD_DIRECTORY", "/no/such/place",
-         "POST_LOAD_DIRECTORY names /no/such/place, which does not exist"),
+        ("pg_restore", "KEEP_PREVIOUS_MOST", "0", "KEEP_PREVIOUS_MOST must be a whole number from 1 to 10"),
+        ("pg_restore", "POST_LOAD_SCRIPTS", "[]",
+         'POST_LOAD_SCRIPTS must be JSON such as {"10-grants.sql": "GRANT …;"}'),
+        ("pg_restore", "POST_LOAD_SCRIPTS", '{"../x.sql": ""}',
+         'POST_LOAD_SCRIPTS must be JSON such as {"10-grants.sql": "GRANT …;"}'),
         ("dispatcher", "MAX_ACTIVE_JOBS", "101", "MAX_ACTIVE_JOBS must be a whole number from 1 to 100"),
         ("dispatcher", "METRICS_PORT", "70000", "METRICS_PORT must be a whole number from 1 to 65535"),
         ("dispatcher", "JOB_TEMPLATE", "/no/such/job.yaml",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from etl_runtime.postgres import Access
 from etl_runtime.settings import Database
-from etl_runtime.target_database import TargetDatabase, list_elements
+from etl_runtime.target_database import TargetDatabase
 
 
 def _target(
@@ -48,17 +48,3 @@ def test_targets_whose_long_names_begin_alike_do_not_meet() -> None:
     assert len({one.load, one.old, other.load, other.old}) == 4
     assert one._left_over.fullmatch(one.load)
     assert one._left_over.fullmatch(other.load) is None
-
-
-@pytest.mark.parametrize(
-    ("stored", "names"),
-    [
-        ("public", ["public"]),
-        ('"$user", public', ["$user", "public"]),
-        ('"My Schema", "a, b", "say ""hi"""', ["My Schema", "a, b", 'say "hi"']),
-        ('""', [""]),
-        ("a,b", ["a", "b"]),
-    ],
-)
-def test_a_list_of_names_is_read_as_it_is_stored(stored: str, names: list[str]) -> None:
-    assert list_elements(stored) == names

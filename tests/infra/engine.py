@@ -20,6 +20,7 @@ from pulumi.runtime.stack import Stack, run_pulumi_func
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "postgres-etl"
 DATABASE_GROUPS = ["sg-0db0000000000000a"]
+ALLOCATED_GIB = 200
 SALT = "a-synthetic-salt-of-more-than-32-characters"
 
 
@@ -116,6 +117,7 @@ class RecordingMocks(mocks.Mocks):
             "aws:rds/getInstance:getInstance": lambda: {
                 "address": f"{args.args['dbInstanceIdentifier']}.example.com",
                 "port": 5432,
+                "allocatedStorage": ALLOCATED_GIB,
                 "resourceId": "db-ADOPTED",
                 "vpcSecurityGroups": DATABASE_GROUPS,
             },

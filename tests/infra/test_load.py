@@ -1,7 +1,9 @@
 """Load: who fills its bucket, what its task may do, and which dumps it may restore."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 from etl_runtime import contract
 
 from tests.infra.conftest import Deploy
@@ -84,9 +86,11 @@ def test_the_tasks_environment_is_this(sbx: Deployment, rules: Any) -> None:
         "DB_NAME": "marketplace",
         "DB_PORT": "5432",
         "DB_SSLMODE": "verify-full",
+        "DB_STORAGE_GIB": "200",
         "DB_USER": "postgres_etl_loader",
         "ENVIRONMENT_NAME": "sbx",
         "KEEP_PREVIOUS_HOURS": "24",
+        "KEEP_PREVIOUS_MOST": "2",
         "LOAD_BUCKET": f"postgres-etl-load-sbx-{ACCOUNT}",
         "LOAD_BUCKET_OWNER": ACCOUNT,
         "MOUNT_POINT": "/scratch",
@@ -94,6 +98,22 @@ def test_the_tasks_environment_is_this(sbx: Deployment, rules: Any) -> None:
         "RESTORE_JOBS": "4",
         "TMPDIR": "/scratch",
     }
+
+
+def test_the_task_gets_the_post_load_scripts_of_the_stack(run: Deploy, tmp_path: Path) -> None:
+    (tmp_path / "20-rows.sql").write_text("INSERT INTO flags VALUES ('é');\n")
+    (tmp_path / "10-grants.sql").write_text("GRANT SELECT ON users TO application;\n")
+    (tmp_path / "README.md").write_text("not for the server")
+    given = environment(run("sbx", postLoadDirectory=str(tmp_path)))["POST_LOAD_SCRIPTS"]
+    assert contract.post_load_scripts(given) == {
+        "10-grants.sql": "GRANT SELECT ON users TO application;\n",
+        "20-rows.sql": "INSERT INTO flags VALUES ('é');\n",
+    }
+
+
+def test_of_storage_that_grows_by_itself_the_task_is_told_nothing(run: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.infra.engine.ALLOCATED_GIB", 1)
+    assert environment(run("sbx"))["DB_STORAGE_GIB"] == "0"
 
 
 def test_a_protected_environment_is_named_to_the_task_that_may_load_it(run: Deploy, sbx: Deployment) -> None:

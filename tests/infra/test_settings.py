@@ -161,6 +161,8 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ("sbx", {"dispatcherRoleArns": ["root"]}, "dispatcherRoleArns must hold ARNs of roles, got 'root'"),
         ("sbx", {"cleanRetentionDays": 0}, "cleanRetentionDays must be 1 to 365, got 0"),
         ("sbx", {"keepPreviousHours": -1}, "keepPreviousHours must be 0 to 720, got -1"),
+        ("sbx", {"keepPreviousMost": 0}, "keepPreviousMost must be 1 to 10, got 0"),
+        ("sbx", {"postLoadDirectory": "/nowhere"}, "postLoadDirectory must be a directory, got '/nowhere'"),
         ("sbx", {"loadMemoryMib": 12}, "loadMemoryMib must be 512 to 122880, got 12"),
         ("sbx", {"environment": "prod"}, "loadEnabled names prod, a protected environment, which allowProtectedLoad does not name"),
         ("sbx", {"environment": "prod", "allowProtectedLoad": "sbx"}, "loadEnabled names prod, a protected environment, which allowProtectedLoad does not name"),
@@ -310,4 +312,31 @@ def test_rules_that_no_config_map_takes_are_refused_before_anything_is_registere
     (tmp_path / "10_latin.sql").write_bytes(b"-- caf\xe9\n")
     assert faults("dev", tmp_path) == [
         "Pulumi.dev.yaml: postgres-etl:scrubDirectory cannot be used: 10_latin.sql:1: not UTF-8 text"
+    ]
+
+
+POST_LOAD_FAULTS: dict[str, tuple[str, bytes, str]] = {
+    "a password": (
+        "10.sql",
+        b"ALTER ROLE tester\n  PASSWORD 'synthetic';",
+        "cannot be used: 10.sql sets a password, which whoever reads the task definition would know; a role outlasts "
+        "every load, so make it once, by hand",
+    ),
+    "another encoding": ("10.sql", b"-- caf\xe9\n", "cannot be used: 10.sql is not UTF-8"),
+    "a name that is no plain one": (
+        "ten 10.sql",
+        b"",
+        "cannot be used: 'ten 10.sql' is not of the form [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\\.sql",
+    ),
+    "too much": ("10.sql", b"-- " + b"x" * 32768, "must hold no more than 32 KiB of scripts"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "fault"), POST_LOAD_FAULTS.values(), ids=POST_LOAD_FAULTS.keys())
+def test_post_load_scripts_that_no_load_takes_are_refused_before_anything_is_registered(
+    tmp_path: Path, rules: Path, name: str, content: bytes, fault: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert faults("sbx", rules, postLoadDirectory=str(tmp_path)) == [
+        f"Pulumi.sbx.yaml: postgres-etl:postLoadDirectory {fault}"
     ]

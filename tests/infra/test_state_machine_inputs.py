@@ -35,6 +35,9 @@ def definition(deployment: Deployment) -> dict[str, Any]:
         ("load", {"LOAD_FILENAME": "sbx/../etl-dump"}, "Load.InputRefused"),
         ("load", {"LOAD_FILENAME": "s3://sbx/one/etl-dump"}, "Load.InputRefused"),
         ("load", {"LOAD_FILENAME": "sbx/absent/etl-dump"}, "Load.Failed"),
+        ("load", {"ROLLBACK": ""}, "Load.InputRefused"),
+        ("load", {"ROLLBACK": True}, "Load.InputRefused"),
+        ("load", {"ROLLBACK": "nightly-1", "LOAD_FILENAME": "sbx/one/etl-dump"}, "Load.InputRefused"),
     ],
 )
 def test_an_input_that_is_not_the_machines_ends_under_its_own_error_name(

@@ -215,6 +215,34 @@ def test_a_load_of_another_environments_dump_starts_nothing(environment: str, de
     assert ended.states == ["ValidateInput", "RefuseInput"]
 
 
+def roll_back(definition: Any, *outcomes: int | str) -> Ended:
+    given = {"ROLLBACK": "load-1"}
+    return execute(definition, given, outcomes, objects=[], topic="postgres-etl-alarms-sbx", name="back-1")
+
+
+def test_a_rollback_names_its_load_to_the_task_and_looks_for_no_dump(definitions: dict[str, Any]) -> None:
+    ended = roll_back(definitions["load"], 0)
+    assert ended.states == ["ValidateInput", "PutPreviousDatabaseBack", "TargetIsRolledBack"]
+    (override,) = ended.runs[0]["Overrides"]["ContainerOverrides"]
+    assert {variable["Name"]: variable["Value"] for variable in override["Environment"]} == {
+        "EXECUTION_ID": f"arn:aws:states:eu-west-2:{ACCOUNT}:execution:machine:back-1",
+        "ROLLBACK": "load-1",
+    }
+
+
+@pytest.mark.parametrize("code", [75, 77])
+def test_a_rollback_that_fails_is_told_at_once(code: int, definitions: dict[str, Any]) -> None:
+    ended = roll_back(definitions["load"], code)
+    assert (ended.status, ended.error) == ("FAILED", "Load.Failed")
+    assert ended.states == ["ValidateInput", "PutPreviousDatabaseBack", *FAILURE]
+
+
+def test_a_rollback_in_a_protected_account_starts_nothing(definitions: dict[str, Any]) -> None:
+    copied = json.loads(json.dumps(definitions["load"]).replace(PROTECTED_ACCOUNT, ACCOUNT))
+    ended = roll_back(copied)
+    assert (ended.status, ended.error, ended.runs) == ("FAILED", "Load.TargetRefused", [])
+
+
 def test_a_load_in_a_protected_account_starts_nothing_wherever_its_definition_came_from(
     definitions: dict[str, Any],
 ) -> None:

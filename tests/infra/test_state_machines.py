@@ -105,9 +105,20 @@ def test_the_load_machine_is_this(sbx: Deployment) -> None:
             {"Name": "LOAD_FILENAME", "Value.$": "$.LOAD_FILENAME"},
         ],
     )
+    back = attempt(
+        SBX,
+        "sbx",
+        "load",
+        "pg_restore",
+        [
+            {"Name": "EXECUTION_ID", "Value.$": "$$.Execution.Id"},
+            {"Name": "ROLLBACK", "Value.$": "$.ROLLBACK"},
+        ],
+    )
     comment = "Restores beside the target database, compares, then swaps the two by name."
     assert definition(sbx) == {
-        "Comment": "Restores one cleaned dump of this environment into the target database.",
+        "Comment": "Restores one cleaned dump of this environment into the target database, or puts back what a load "
+        "replaced.",
         "StartAt": "ValidateInput",
         "TimeoutSeconds": 2 * (21600 + 3600) + 600,
         "States": {
@@ -123,6 +134,16 @@ def test_the_load_machine_is_this(sbx: Deployment) -> None:
                     },
                     {
                         "And": [
+                            {"Variable": "$.ROLLBACK", "IsPresent": True},
+                            {"Variable": "$.ROLLBACK", "IsString": True},
+                            {"Not": {"Variable": "$.ROLLBACK", "StringEquals": ""}},
+                            {"Not": {"Variable": "$.LOAD_FILENAME", "IsPresent": True}},
+                        ],
+                        "Next": "PutPreviousDatabaseBack",
+                    },
+                    {
+                        "And": [
+                            {"Not": {"Variable": "$.ROLLBACK", "IsPresent": True}},
                             {"Variable": "$.LOAD_FILENAME", "IsPresent": True},
                             {"Variable": "$.LOAD_FILENAME", "IsString": True},
                             {"Variable": "$.LOAD_FILENAME", "StringMatches": "sbx/*/*"},
@@ -137,7 +158,8 @@ def test_the_load_machine_is_this(sbx: Deployment) -> None:
             "RefuseInput": {
                 "Type": "Fail",
                 "Error": "Load.InputRefused",
-                "Cause": "LOAD_FILENAME must be sbx/<execution name>/<dump filename>",
+                "Cause": "LOAD_FILENAME must be sbx/<execution name>/<dump filename>, or ROLLBACK alone the name of "
+                "the execution whose load is to be undone.",
             },
             "RefuseTarget": {
                 "Type": "Fail",
@@ -188,6 +210,13 @@ def test_the_load_machine_is_this(sbx: Deployment) -> None:
                 "Catch": [TO_FAILURE],
             },
             "TargetIsReplaced": {"Type": "Succeed"},
+            "PutPreviousDatabaseBack": {
+                **back,
+                "Comment": "Swaps the target database for the one that a load replaced.",
+                "Next": "TargetIsRolledBack",
+                "Catch": [TO_FAILURE],
+            },
+            "TargetIsRolledBack": {"Type": "Succeed"},
             **failure("Load", f"arn:aws:sns:eu-west-2:{SBX}:postgres-etl-alarms-sbx", "/postgres-etl/sbx/pg_restore"),
         },
     }

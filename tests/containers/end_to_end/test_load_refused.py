@@ -155,7 +155,7 @@ def test_another_number_of_rows_than_the_manifest_s_is_not_swapped_in(
     bucket = changed_release(change)
     run = load(LOAD_BUCKET=bucket)
     assert run.code == 65
-    assert "has 3 rows and its manifest says 2" in run.error
+    assert "has 3 rows, the target took 3, and the manifest says 2" in run.error
     assert (databases(programs, live), tables(programs, live)) == ([live], {"public.before": 0})
 
 
