@@ -21,7 +21,8 @@ from etl_runtime.program import run
 from etl_runtime.transform import transform
 
 _EVERY_SECONDS = 0.004
-_OF_A_TABLE = frozenset({"_clean_segment", "_clean_blocks", "_cleaning", "_examine", "_proving"})
+_MODULES = ("table_release", "examination")
+_OF_A_TABLE = frozenset({"_clean_segment", "_clean_blocks", "_cleaning", "_rows", "written", "as_they_are"})
 
 
 class Sampler(threading.Thread):
@@ -101,7 +102,7 @@ def _places(frame: FrameType | None) -> tuple[str, str]:
         innermost = innermost or f"{path.stem}.{code.co_name}"
         if "etl_runtime" in path.parts:
             function = function or f"{path.stem}.{code.co_qualname}"
-            if path.name == "table_release.py" and code.co_name in _OF_A_TABLE and "table" in frame.f_locals:
+            if path.stem in _MODULES and code.co_name in _OF_A_TABLE and "table" in frame.f_locals:
                 table = frame.f_locals["table"].name
         frame = frame.f_back
     return function or innermost, table

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from unittest.mock import patch
 
 import psycopg
 from etl_runtime import scratch as scratch_module
+from etl_runtime import scrub_functions
 from etl_runtime.archive_upload import file_chunks
 from etl_runtime.data_file import DataFileReader, stem
 from etl_runtime.postgres import clean_environment, tool
@@ -23,7 +23,6 @@ from etl_runtime.rules import json_expression
 from etl_runtime.rules_document import read_rules
 from etl_runtime.scratch import DATABASE, SCRUBBER, Scratch
 from etl_runtime.segments import segments
-from etl_runtime.table_release import prepare
 from etl_runtime.toc import quoted, read_toc
 from etl_runtime.trusted_sql import trusted
 from transform_database import PERSONAL
@@ -103,7 +102,6 @@ def _check_cleaned(scratch: Scratch) -> None:
 def update(archive: Archive) -> Callable[[Scratch, Deadline], None]:
     """One UPDATE a table, with the expressions and the functions of our own rules; two tables at a time."""
     rules = {rule.pattern: rule for rule in read_rules(archive.rules).tables}
-    functions = files("etl_runtime").joinpath("sql/scrub.sql").read_text(encoding="utf-8")
     # As the transform makes it of the salt: so both give the same rows, which is checked.
     key = hashlib.sha256(b"postgres-etl scrub key\0" + SALT.encode()).hexdigest()
     statements = [
@@ -118,11 +116,10 @@ def update(archive: Archive) -> Callable[[Scratch, Deadline], None]:
 
     def clean(scratch: Scratch, deadline: Deadline) -> None:
         with scratch.connect() as connection:
-            prepare(connection, functions)
+            scrub_functions.install(connection, key)
 
         def run(statement: str) -> None:
             with scratch.connect() as connection:
-                connection.execute("SELECT set_config('scrub.key', %s, false)", [key])
                 _limit(connection, deadline)
                 try:
                     connection.execute(trusted(statement))
@@ -132,7 +129,7 @@ def update(archive: Archive) -> Callable[[Scratch, Deadline], None]:
         with ThreadPoolExecutor(JOBS) as pool:
             list(pool.map(run, statements))
         with scratch.connect() as connection:
-            connection.execute("DROP SCHEMA scrub CASCADE; DROP SCHEMA postgres_etl_stage CASCADE")
+            connection.execute("DROP SCHEMA scrub CASCADE")
 
     return clean
 
