@@ -20,6 +20,8 @@ from etl_runtime.postgres_errors import error_text
 from etl_runtime.program import logger
 from etl_runtime.raw_dump import RawDump
 from etl_runtime.scratch import ADMINISTRATOR, SCRUBBER, Scratch
+from etl_runtime.scratch_definitions import definitions_for
+from etl_runtime.table_keys import Name
 from etl_runtime.toc import TOC_NAME, TocEntry, identifiers
 
 _NEVER = NEVER_RELEASED | {
@@ -58,8 +60,11 @@ class ScratchRestore:
         self._restored: set[int] = set()
         self._fetched: dict[str, int] = {}
 
-    def definitions(self) -> None:
+    def definitions(self, tables: Collection[Name] | None) -> None:
         """Types, functions and tables; no rows, no indexes: what expressions need.
+
+        Args:
+            tables: Those that are needed; None for all.
 
         Raises:
             Fault: pg_restore's failure.
@@ -67,7 +72,8 @@ class ScratchRestore:
         self._directory.mkdir()
         (self._directory / TOC_NAME).write_bytes(self._dump.toc_bytes)
         made = self._extensions()
-        entries = [e for e in self._dump.toc.entries if e.description not in _NEVER and e.dump_id not in made]
+        wanted = definitions_for(self._dump.toc, tables)
+        entries = [e for e in wanted if e.description not in _NEVER and e.dump_id not in made]
         self._restore(entries, 1, "--section=pre-data")
 
     def _extensions(self) -> set[int]:
@@ -115,7 +121,10 @@ class ScratchRestore:
         Raises:
             Fault: a file is not what its manifest says, or pg_restore's failure.
         """
-        new = [entry for entry in entries if entry.dump_id not in self._restored and entry.description not in _NEVER]
+        possible = {entry.dump_id for entry in definitions_for(self._dump.toc, None)}
+        new = [
+            entry for entry in entries if entry.dump_id in possible - self._restored and entry.description not in _NEVER
+        ]
         self._fetch(new)
         sequences = [entry for entry in self._dump.toc.entries if entry.description == "SEQUENCE SET"]
         self._restore([*new, *sequences], self._jobs, "--section=data", "--section=post-data")

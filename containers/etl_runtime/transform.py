@@ -26,10 +26,12 @@ from etl_runtime.raw_dump import RawDump
 from etl_runtime.reached_tables import run_on_reached_tables
 from etl_runtime.rules_document import read_rules
 from etl_runtime.scratch import Scratch
+from etl_runtime.scratch_definitions import tables_with_keys
 from etl_runtime.scratch_restore import ScratchRestore
 from etl_runtime.scripts import script_files
 from etl_runtime.sequences import definitions
 from etl_runtime.settings import TransformSettings
+from etl_runtime.table_keys import Keys, Name
 from etl_runtime.table_release import Release, TableRelease, prepare
 from etl_runtime.toc import read_toc
 
@@ -140,7 +142,8 @@ class Transform:
                 self.settings.jobs,
                 lambda done: self._progress("restoring", bytes_done=done, tables_total=total),
             )
-            restore.definitions()
+            everything = scripts or self.settings.proof_scope == "everything"
+            restore.definitions(None if everything else _needed(dump, plan))
             with scratch.connect() as connection:
                 prepare(connection, key)
             loaded: frozenset[tuple[str, str]] = frozenset()
@@ -202,6 +205,12 @@ class Transform:
                     ExitCode.TRANSIENT, f"the manifest of {prefix} was not taken, and there is none; run it again"
                 )
             logger().info("released_by_another_pod")
+
+
+def _needed(dump: RawDump, plan: Plan) -> set[Name]:
+    """The tables that the scratch has to know when no script runs."""
+    rewritten = {(table.entry.schema, table.entry.tag) for table in plan.rewritten}
+    return tables_with_keys(Keys(dump.toc), rewritten)
 
 
 def transform(environ: Mapping[str, str]) -> None:
