@@ -107,6 +107,16 @@ def _scrub_database(server: Server) -> str:
     return dsn
 
 
+@pytest.fixture(scope="session")
+def empty_database(server: Server, once: Callable[..., str]) -> str:
+    """A database with nothing in it; what a test does there it undoes."""
+    return once(_empty_database, server)
+
+
+def _empty_database(server: Server) -> str:
+    return server.new_database("empty")
+
+
 @pytest.fixture
 def scrub(scrub_database: str) -> Iterator[Connection]:
     with connect(scrub_database) as connection:

@@ -6,8 +6,8 @@ CREATE FUNCTION scrub.function_name(name text) RETURNS text LANGUAGE plpgsql IMM
 DECLARE
     bare text := regexp_replace(name, '^scrub[.]', '');
 BEGIN
-    IF bare IN ('address', 'company', 'digits', 'email', 'ip', 'person_name', 'person_name_unique', 'phone',
-                'phone_unique', 'postcode', 'redact', 'text', 'token', 'url', 'uuid') THEN
+    IF bare IN ('address', 'card_number', 'company', 'digits', 'email', 'iban', 'ip', 'person_name',
+                'person_name_unique', 'phone', 'phone_unique', 'postcode', 'redact', 'text', 'token', 'url', 'uuid') THEN
         RETURN bare;
     END IF;
     RAISE EXCEPTION 'scrub has no function % from text to text', coalesce(quote_literal(name), 'NULL')
@@ -38,6 +38,8 @@ BEGIN
             WHEN scrub.is_valid(value, 'uuid') THEN scrub.uuid(value::uuid)::text ELSE scrub.token(value, 32)
         END
         WHEN 'digits' THEN scrub.digits(value)
+        WHEN 'card_number' THEN scrub.card_number(value)
+        WHEN 'iban' THEN scrub.iban(value)
         WHEN 'person_name_unique' THEN scrub.person_name_unique(value)
         WHEN 'phone_unique' THEN scrub.phone_unique(value)
     END;
@@ -47,17 +49,23 @@ $$;
 CREATE FUNCTION scrub.each_of(elements text[], bare_name text) RETURNS text[]
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 BEGIN
-    IF array_ndims(elements) > 1 THEN
-        RAISE EXCEPTION 'scrub.each takes a one-dimensional array' USING ERRCODE = 'array_subscript_error';
+    IF array_ndims(elements) > 2 THEN
+        RAISE EXCEPTION 'scrub.each takes an array of one or two dimensions' USING ERRCODE = 'array_subscript_error';
     END IF;
-    FOR place IN coalesce(array_lower(elements, 1), 1) .. coalesce(array_upper(elements, 1), 0) LOOP
-        elements[place] := scrub.apply(bare_name, elements[place]);
+    FOR row IN coalesce(array_lower(elements, 1), 1) .. coalesce(array_upper(elements, 1), 0) LOOP
+        IF array_ndims(elements) = 1 THEN
+            elements[row] := scrub.apply(bare_name, elements[row]);
+            CONTINUE;
+        END IF;
+        FOR place IN array_lower(elements, 2) .. array_upper(elements, 2) LOOP
+            elements[row][place] := scrub.apply(bare_name, elements[row][place]);
+        END LOOP;
     END LOOP;
     RETURN elements;
 END
 $$;
 
--- Each element of a one-dimensional array; NULL elements stay.
+-- Each element of an array of one or two dimensions, their bounds kept; NULL elements stay.
 CREATE FUNCTION scrub.each(elements text[], function_name text) RETURNS text[]
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN scrub.each_of(elements, scrub.function_name(function_name));

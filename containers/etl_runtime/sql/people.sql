@@ -13,6 +13,15 @@ RETURN CASE
     ELSE scrub.hex(scrub.hmac('email:', scrub.folded(btrim(value))), 16) || '@example.com'
 END;
 
+-- The same with as many digits as `max_length` (from 28 on) characters have room for, and at most 32.
+CREATE FUNCTION scrub.email(value text, max_length integer) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE
+    WHEN octet_length(value) = 0 THEN ''
+    ELSE scrub.hex(
+        scrub.hmac('email:', scrub.folded(btrim(value))), scrub.digest_bytes('scrub.email', max_length, 12)
+    ) || '@example.com'
+END;
+
 -- Without blanks, brackets, hyphens, dots, slashes and tabs. One at a time: translate() takes three times as long.
 CREATE FUNCTION scrub.closed_up(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN replace(replace(replace(replace(replace(replace(replace(
@@ -87,7 +96,7 @@ DECLARE
     family text COLLATE "C" := ' ' || chr(65 + get_byte(digest, 1) % 26) || '. ' || scrub.coined(digest, 2);
     name   text COLLATE "C" := (scrub.first_names())[1 + (get_byte(digest, 0) & 63)]::text || family;
 BEGIN
-    IF name = value THEN RETURN (scrub.first_names())[1 + ((get_byte(digest, 0) + 1) & 63)]::text || family; END IF;
+    IF name = value COLLATE "C" THEN RETURN (scrub.first_names())[1 + ((get_byte(digest, 0) + 1) & 63)]::text || family; END IF;
     RETURN CASE WHEN octet_length(value) = 0 THEN '' ELSE name END;
 END
 $$;
@@ -99,6 +108,19 @@ RETURN CASE
     ELSE scrub.person_name(value) || ' ' || scrub.hex(scrub.hmac('person_name_unique:', scrub.folded(value)), 16)
 END;
 
+-- The same in at most `max_length` characters, from 20 on: 16 to 32 digits, and of the name what there is room for.
+CREATE FUNCTION scrub.person_name_unique(value text, max_length integer) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE
+    WHEN octet_length(value) = 0 THEN ''
+    ELSE left(
+        scrub.person_name(value), scrub.between('max_length of scrub.person_name_unique', max_length, 20, 2147483647)
+        - 1 - 2 * least(16, greatest(8, (max_length - 26) / 2))
+    ) || ' ' || scrub.hex(
+        scrub.hmac('person_name_unique:', scrub.folded(value)), least(16, greatest(8, (max_length - 26) / 2))
+    )
+END;
+
 -- "417 Pebblewick Lane, Umbercote". ASCII letters' case does not matter. Not injective (about 4 thousand million).
 CREATE FUNCTION scrub.address(value text) RETURNS text LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 DECLARE
@@ -108,7 +130,7 @@ DECLARE
         || ('{Street,Road,Lane,Close}'::name[])[1 + (get_byte(digest, 4) & 3)]::text || ', ' || scrub.coined(digest, 5);
     address text COLLATE "C" := (1 + house)::text || street;
 BEGIN
-    IF address = value THEN RETURN (1 + (house + 1) % 999)::text || street; END IF;
+    IF address = value COLLATE "C" THEN RETURN (1 + (house + 1) % 999)::text || street; END IF;
     RETURN CASE WHEN octet_length(value) = 0 THEN '' ELSE address END;
 END
 $$;
@@ -122,7 +144,7 @@ DECLARE
         || substr('ABDEFGHJLNPQRSTUWXYZ', 1 + (number / 20000 % 20)::integer, 1);
     postcode text COLLATE "C" := 'ZZ' || lpad((number % 100)::text, 2, '0') || inward;
 BEGIN
-    IF postcode = value THEN RETURN 'ZZ' || lpad(((number + 1) % 100)::text, 2, '0') || inward; END IF;
+    IF postcode = value COLLATE "C" THEN RETURN 'ZZ' || lpad(((number + 1) % 100)::text, 2, '0') || inward; END IF;
     RETURN CASE WHEN octet_length(value) = 0 THEN '' ELSE postcode END;
 END
 $$;
@@ -135,7 +157,7 @@ DECLARE
     owners  text COLLATE "C" := scrub.coined(digest, 0) || ' & ' || scrub.coined(digest, 2);
     company text COLLATE "C" := owners || ('{" Ltd"," LLP"," plc"}'::name[])[1 + kind]::text;
 BEGIN
-    IF company = value THEN RETURN owners || ('{" Ltd"," LLP"," plc"}'::name[])[1 + (kind + 1) % 3]::text; END IF;
+    IF company = value COLLATE "C" THEN RETURN owners || ('{" Ltd"," LLP"," plc"}'::name[])[1 + (kind + 1) % 3]::text; END IF;
     RETURN CASE WHEN octet_length(value) = 0 THEN '' ELSE company END;
 END
 $$;

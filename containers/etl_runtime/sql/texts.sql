@@ -9,6 +9,12 @@ BEGIN
 END
 $$;
 
+-- How many bytes of a digest a text of `max_length` characters has room for in hexadecimal digits beside `others`: from
+-- 8 bytes, fewer of which would not be injective, to 16.
+CREATE FUNCTION scrub.digest_bytes(what text, max_length integer, others integer) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN least(16, (scrub.between('max_length of ' || what, max_length, others + 16, 2147483647) - others) / 2);
+
 -- The first `length` (1 to 64) hexadecimal digits of a keyed digest. Injective from 16 digits on. Case matters.
 CREATE FUNCTION scrub.token(value text, length integer) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE
@@ -18,11 +24,27 @@ RETURN CASE
     )
 END;
 
+-- The first `length` (1 to 32) bytes of a keyed digest, for digests and tokens that are stored as bytes. Injective from
+-- 8 bytes on.
+CREATE FUNCTION scrub.bytes(value bytea, length integer) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE
+    WHEN octet_length(value) = 0 THEN value
+    ELSE substr(scrub.hmac('bytes:', value), 1, scrub.between('bytes of scrub.bytes', length, 1, 32))
+END;
+
 -- A page of example.com, 52 characters. Injective; case matters.
 CREATE FUNCTION scrub.url(value text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE
     WHEN octet_length(value) = 0 THEN ''
     ELSE 'https://example.com/' || scrub.hex(scrub.hmac('url:', value), 16)
+END;
+
+-- The same with as many digits as `max_length` (from 36 on) characters have room for, and at most 32.
+CREATE FUNCTION scrub.url(value text, max_length integer) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE
+    WHEN octet_length(value) = 0 THEN ''
+    ELSE 'https://example.com/'
+        || scrub.hex(scrub.hmac('url:', value), scrub.digest_bytes('scrub.url', max_length, 20))
 END;
 
 -- Eight sentences, 475 characters, a blank behind each.
