@@ -9,6 +9,7 @@ import typer
 
 from etl_cli import dlq_command
 from etl_cli.demo_command import demo
+from etl_cli.rollback_command import rollback
 from etl_cli.rules_command import rules
 from etl_cli.run_command import run
 from etl_cli.status_command import status
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(status)
+app.command()(rollback)
 app.add_typer(dlq_command.app, name="dlq", help="Look at the dead letters of the dump queue, and redrive them.")
 app.command()(demo)
 app.add_typer(rules)

@@ -25,12 +25,14 @@ class RunReport:
         prefix: the dump.
         started_at: when following began.
         ended_at: when it ended.
+        undone: the execution whose load was undone, where that was the run.
     """
 
     pipeline: Pipeline
     prefix: DumpPrefix
     started_at: datetime
     ended_at: datetime
+    undone: str = ""
 
     def document(self) -> dict[str, Any]:
         """The report as one JSON object."""
@@ -38,7 +40,7 @@ class RunReport:
             "event": "report",
             "environment": self.pipeline.environment,
             "execution_name": self.pipeline.execution_name,
-            "load_filename": str(self.prefix),
+            **({"undone": self.undone} if self.undone else {"load_filename": str(self.prefix)}),
             "state": self.pipeline.state,
             "exit_status": int(self.pipeline.exit_status),
             "started_at": moment_text(self.started_at),
@@ -65,6 +67,8 @@ class RunReport:
         name = self.pipeline.execution_name
         ended = next((s for s in self.pipeline.stages.values() if s.state is not State.SUCCEEDED), None)
         if ended is None:
+            if self.undone:
+                return f"load {self.undone} is undone, in {took}: the database that it replaced is the live one again"
             *before, last = self.pipeline.stages
             done = f"{', '.join(before)} and {last}" if before else str(last)
             return f"{done} succeeded in {took}: {self.prefix}"

@@ -49,6 +49,7 @@ class RunRequest:
         detach_on_interrupt: whether Ctrl-C leaves running what runs.
         pace: how often to look.
         is_ephemeral: whether what is deployed is taken down with the run, so that nothing goes on after it.
+        undone: the execution whose load is undone, for a run of the load stage that does that and loads nothing.
     """
 
     environment: str
@@ -63,6 +64,7 @@ class RunRequest:
     detach_on_interrupt: bool = False
     pace: Pace = field(default_factory=Pace)
     is_ephemeral: bool = False
+    undone: str = ""
 
     @property
     def prefix(self) -> DumpPrefix:
@@ -174,8 +176,8 @@ class RunRequest:
             stage=Stage.LOAD,
             machine=machine,
             prefix=self.prefix,
-            document={Env.LOAD_FILENAME: str(self.prefix)},
-            dumps=self._clean_dumps(),
+            document={Env.ROLLBACK: self.undone} if self.undone else {Env.LOAD_FILENAME: str(self.prefix)},
+            dumps=None if self.undone else self._clean_dumps(),
             open_log=self._log(machine.account, outputs, "load_log_group", PG_RESTORE_CONTAINER),
             clock=clock,
             pace=self.pace,

@@ -25,10 +25,17 @@ def run_and_report(request: RunRequest, clock: Clock, *, as_json: bool) -> RunRe
     request.check()
     console = Console(file=sys.stdout, highlight=False)
     pipeline, started_at = request.pipeline, clock.now()
-    heading = "" if as_json else f"run {request.execution_name} for {request.environment}"
+    doing = f"rollback of {request.undone} in" if request.undone else f"run {request.execution_name} for"
+    heading = "" if as_json else f"{doing} {request.environment}"
     with shown(pipeline, console, clock, as_json=as_json) as view:
         request.conductor(pipeline, [_Heading(console, heading), view], clock).run()
-    ended = RunReport(pipeline=pipeline, prefix=request.prefix, started_at=started_at, ended_at=clock.now())
+    ended = RunReport(
+        pipeline=pipeline,
+        prefix=request.prefix,
+        started_at=started_at,
+        ended_at=clock.now(),
+        undone=request.undone,
+    )
     if not as_json:
         console.print(ended.line(), markup=False, soft_wrap=True)
     return ended

@@ -41,7 +41,7 @@ from etl_infra.stack_settings import (
 )
 
 MOST_SCRIPT_BYTES: Final = 32 << 10
-PASSWORD_IN_CLEAR: Final = r"(?i)\bpassword\s+e?'(?!SCRAM-SHA-256\$)"  # noqa: S105 - what a password looks like
+PASSWORD_IN_CLEAR: Final = r"(?i)\bpassword\s+e?'(?!SCRAM-SHA-256\$)"  # noqa: S105 - what one looks like
 
 
 def read_extract(file: StackFile, protection: ProtectionSettings) -> ExtractSettings:
