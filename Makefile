@@ -53,11 +53,16 @@ bench: $(VENV)/installed $(KERNEL) ## Measure: ratios side by side; an hour (BEN
 	$(BIN)/python bench/extract.py
 	$(BIN)/python bench/transform.py $(BENCH)
 
+.PHONY: images
+images: ## Build the three images with docker or podman (TAG=, ENGINE=)
+	@containers/image/build.sh
+
 .PHONY: pins
 pins: $(VENV)/installed ## Choose the newest pins that pyproject.toml allows
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --upgrade $(PIN_OPTIONS) --extra dev --output-file requirements.txt pyproject.toml
 	$(BIN)/uv pip compile --upgrade $(PIN_OPTIONS) --constraint requirements.txt --output-file containers/requirements.txt containers/requirements.in
+	$(BIN)/uv pip compile --upgrade $(PIN_OPTIONS) --constraint requirements.txt --output-file containers/build-requirements.txt containers/build-requirements.in
 	$(BIN)/uv pip compile --upgrade $(PIN_OPTIONS) --output-file tests/infra/checkov-requirements.txt tests/infra/checkov-requirements.in
 PIN_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 

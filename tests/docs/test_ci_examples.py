@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,8 +71,9 @@ def test_roles_are_assumed_by_a_token_and_no_key_is_kept(workflow: dict[Any, Any
     assert "aws-access-key-id" not in text
 
 
-def test_every_action_is_pinned_by_its_commit_with_the_tag_beside_it() -> None:
-    text = (CI / "github-actions.yml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["github-actions.yml", "images.yml"])
+def test_every_action_is_pinned_by_its_commit_with_the_tag_beside_it(name: str) -> None:
+    text = (CI / name).read_text(encoding="utf-8")
     used = re.findall(r"uses: (.+)", text)
     assert used
     assert [line for line in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
@@ -119,3 +124,85 @@ def test_the_jenkinsfile_closes_what_it_opens() -> None:
     code = re.sub(r"//[^\n]*|/\*.*?\*/|'[^'\n]*'|\"[^\"\n]*\"", "", JENKINSFILE, flags=re.DOTALL)
     for opening, closing in ("{}", "()", "[]"):
         assert code.count(opening) == code.count(closing)
+
+
+# --- images.yml
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[Any, Any]:
+    return yaml.safe_load((CI / "images.yml").read_text(encoding="utf-8"))
+
+
+def test_images_are_built_scanned_signed_and_pushed_in_every_account_and_in_that_order(images: dict[Any, Any]) -> None:
+    push = images["jobs"]["push"]
+    assert set(push["strategy"]["matrix"]["stack"]) == STACKS
+    assert push["environment"] == "images-${{ matrix.stack }}"
+    shell = "\n".join(step.get("run", "") for step in steps(push))
+    order = ["make images", "docker push", "image-scan-complete", "jq --exit-status", "cosign sign", "cosign attest"]
+    places = [shell.index(word) for word in order]
+    assert places == sorted(places)
+    assert "dispatcher migrator transform" in shell
+
+
+def test_no_shell_line_of_the_images_is_put_together_from_an_expression(images: dict[Any, Any]) -> None:
+    for job in images["jobs"].values():
+        assert not [step["run"] for step in steps(job) if "${{" in step.get("run", "")]
+
+
+def test_only_the_job_that_pushes_has_a_token_and_only_the_one_that_pins_may_write(images: dict[Any, Any]) -> None:
+    assert images["permissions"] == {"contents": "read"}
+    assert images["jobs"]["push"]["permissions"] == {"contents": "read", "id-token": "write"}
+    assert images["jobs"]["pin"]["permissions"] == {"contents": "write", "pull-requests": "write"}
+    assert "secrets." not in (CI / "images.yml").read_text(encoding="utf-8")
+    assert images[True]["push"]["branches"] == ["main"]
+
+
+def test_new_digests_come_by_a_pull_request_with_what_they_change(images: dict[Any, Any]) -> None:
+    shell = "\n".join(step.get("run", "") for step in steps(images["jobs"]["pin"]))
+    assert images["jobs"]["pin"]["needs"] == "push"
+    assert set(re.findall(r"for stack in ([\w ]+);", shell)[0].split()) == STACKS
+    for word in ("containers/image/pin.py", "preview-offline", "git add Pulumi.*.yaml docs/rendered", "gh pr create"):
+        assert word in shell
+
+
+TARGETS = ("dispatcher", "migrator", "transform")
+NEW = "sha256:" + "f" * 64
+
+
+def pin(path: Path, *images: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, str(REPOSITORY / "containers" / "image" / "pin.py"), str(path), *images]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("stack", sorted(STACKS))
+def test_a_digest_is_pinned_in_its_line_and_nothing_else_changes(stack: str, tmp_path: Path) -> None:
+    before = (REPOSITORY / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "stack.yaml"
+    path.write_text(before, encoding="utf-8")
+    given = json.loads(configuration(stack)["postgres-etl:images"])
+    repository = next(iter(given.values())).partition("@")[0]
+    assert pin(path, *(f"{target}={repository}@{NEW}" for target in TARGETS)).returncode == 0
+    changed = [
+        (old, new) for old, new in zip(before.splitlines(), path.read_text().splitlines(), strict=True) if old != new
+    ]
+    assert [(re.sub(r"sha256:\w+", NEW, old), len(changed)) for old, _ in changed] == [
+        (new, len(given)) for _, new in changed
+    ]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "migrator=974531504241.dkr.ecr.eu-west-2.amazonaws.com/postgres-etl:latest",
+        f"migrator=111111111111.dkr.ecr.eu-west-2.amazonaws.com/postgres-etl@{NEW}",
+        f"another=974531504241.dkr.ecr.eu-west-2.amazonaws.com/postgres-etl@{NEW}",
+    ],
+)
+def test_what_is_no_image_of_the_stack_is_not_pinned(image: str, tmp_path: Path) -> None:
+    before = (REPOSITORY / "Pulumi.prod.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "stack.yaml"
+    path.write_text(before, encoding="utf-8")
+    done = pin(path, image)
+    assert (done.returncode, path.read_text(encoding="utf-8")) == (65, before)
+    assert done.stderr.startswith(f"{path}: ")
