@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from etl_runtime.contract import RULES_FILE
 
 from etl_cli.ending import ExitStatus, RefusedError, ended_well
+from etl_cli.quantities import count_text
 from etl_cli.rules.against import Against
 from etl_cli.rules.findings import Format, Severity, counts_text, finding_lines
 
 _SCRUB_DIRECTORY = Path("scrub")
+UNDECIDED = "TODO"
 _SCHEMA = "Where the schema is had from"
 
 rules = typer.Typer(
@@ -99,6 +103,47 @@ def check(
         if output is not Format.JSON:
             typer.echo(f"{counts_text(findings)} in {scrub} against the {origin.name}", err=output is Format.GITHUB)
     raise typer.Exit(_status(any(finding.severity is Severity.ERROR for finding in findings)))
+
+
+@rules.command()
+def init(
+    scrub: Annotated[Path, typer.Option("--scrub", help="Directory to write to.", file_okay=False)] = _SCRUB_DIRECTORY,
+    source: SourceOption = None,
+    dump: DumpOption = None,
+    rows: Annotated[int, typer.Option(help="How many rows of each table to look at.", min=0, max=10_000)] = 300,
+    pg_bin: Programs = None,
+) -> None:
+    """Write a first `columns.yaml`, and the snapshot that it is checked against.
+
+    A rule is suggested where a type, a name and a sample of the values agree; everything else is a TODO, to be decided
+    by a person. No value is written or shown.
+
+    **Examples**
+
+    - From production: `postgres-etl rules init --source production --scrub my-scrub`
+
+    - From a dump: `postgres-etl rules init --dump nightly/ --scrub my-scrub`
+
+    **Exit status** — 0 written; 2 refused (there are rules already, or the source cannot be had); 4 interrupted.
+    """
+    from etl_cli.rules.draft import draft_rules  # noqa: PLC0415
+    from etl_cli.rules.rows import opened  # noqa: PLC0415
+    from etl_cli.rules.schema_snapshot import SNAPSHOT_FILE, snapshot_text  # noqa: PLC0415
+    from etl_cli.rules.schema_source import Origin  # noqa: PLC0415
+
+    with ended_well():
+        path = scrub / RULES_FILE
+        if path.exists():
+            raise RefusedError(f"{path} exists: `rules check` tells what it lacks; name another directory for a draft")
+        origin = Origin(_against(None, source, dump, otherwise=Against.LIVE), source or "", dump, scrub)
+        with opened(origin, pg_bin) as (schema, values):
+            text = draft_rules(schema, values, rows)
+        scrub.mkdir(parents=True, exist_ok=True)
+        (scrub / SNAPSHOT_FILE).write_text(snapshot_text(schema), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
+        undecided = len(re.findall(rf": {UNDECIDED}(?=\s)", text))
+        typer.echo(f"{path}: {count_text(len(schema.with_rows), 'table')}, {undecided} to decide ({UNDECIDED})")
+        typer.echo(f"{scrub / SNAPSHOT_FILE}: what `postgres-etl rules check --scrub {scrub}` holds it against")
 
 
 @rules.command()

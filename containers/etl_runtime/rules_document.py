@@ -273,6 +273,9 @@ class _Document(YamlChecks):
             self.known(entries, ("decision", "reason"), name)
             word = self.text(entries["decision"][1], name) if "decision" in entries else ""
             reason = self.text(entries["reason"][1], name) if "reason" in entries else ""
+        if word == UNDECIDED:
+            self.fault(node, f"elsewhere.{name} is {UNDECIDED}: decide keep, drop (comments, large objects) or stop")
+            return PlaceRule("stop", line)
         allowed: tuple[Decision, ...] = ("keep", "drop", "stop") if name in DROPPABLE_PLACES else ("keep", "stop")
         if word not in allowed:
             self.fault(node, f"elsewhere.{name} must be one of {', '.join(allowed)}")

@@ -67,10 +67,9 @@ def check_rules(directory: Path, schema: Schema, scratch: Scratch, lacking: Lack
     with scratch.connect() as connection:
         typed = list(check_types(inspection, connection, lacking))
     # What is not decided is said once, by the reader.
-    undecided = {fault.line for fault in faults}
+    undecided = {fault.line for fault in faults} - {0}
     found = chain(
-        check_classification(inspection),
-        (finding for finding in typed if finding.line not in undecided),
+        (finding for finding in (*check_classification(inspection), *typed) if finding.line not in undecided),
         check_keys(inspection),
         check_references(inspection, effects),
         check_scripts(inspection, effects),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -106,6 +107,40 @@ def test_a_schema_that_went_on_is_told(sample: Sample, scrub: Path) -> None:
     assert offline.stdout == (
         f"::error file={scrub}/columns.yaml,line={line},title=rules check%3A unclassified::"
         "public.users.nickname (text) is not classified\n"
+    )
+
+
+def test_a_draft_has_no_value_in_it_and_passes_once_it_is_decided(sample: Sample, tmp_path: Path) -> None:
+    drafts: list[str] = []
+    for number, place in enumerate((("--source", sample.dsn), ("--dump", str(sample.dump)))):
+        directory = tmp_path / str(number)
+        done = rules("init", "--scrub", directory, *place)
+        assert done.exit_code == 0, done.output
+        drafts.append((directory / "columns.yaml").read_text())
+        undecided = rules("check", "--scrub", directory)
+        assert undecided.exit_code == 1
+        assert "public.users.search is TODO: decide keep, scripted, json: or an SQL expression" in undecided.output
+    assert drafts[0] == drafts[1]
+    with psycopg.connect(sample.dsn) as connection:
+        people = connection.execute(
+            "SELECT name, email_address, phone_number, split_part(name, ' ', 1) FROM public.users LIMIT 500"
+        ).fetchall()
+    words = {value for person in people for value in person if value}
+    assert len(words) > 300
+    assert [word for word in words if re.search(rf"\b{re.escape(word)}\b", drafts[0])] == []
+    assert "      email_address: scrub.email(email_address)  # high: " in drafts[0]
+    decided = re.sub(r"^( {10}.*): TODO ", r"\1: text ", drafts[0], flags=re.MULTILINE).replace("TODO", "keep")
+    (tmp_path / "1" / "columns.yaml").write_text(decided)
+    passed = rules("check", "--scrub", tmp_path / "1")
+    assert (passed.exit_code, passed.output.partition(" in ")[0]) == (0, "0 errors, 0 warnings")
+
+
+def test_a_draft_overwrites_no_rules(scrub: Path) -> None:
+    done = rules("init", "--scrub", scrub, "--dump", scrub)
+    assert (done.exit_code, done.output) == (
+        2,
+        f"postgres-etl: {scrub}/columns.yaml exists: `rules check` tells what it lacks; "
+        "name another directory for a draft\n",
     )
 
 

@@ -244,6 +244,8 @@ _PLACES = (
          f"columns.yaml:3: elsewhere has no key 'commets'; it has {_PLACES}"),
         ("version: 1\nelsewhere:\n  comments: maybe",
          "columns.yaml:3: elsewhere.comments must be one of keep, drop, stop"),
+        ("version: 1\nelsewhere:\n  comments: TODO",
+         "columns.yaml:3: elsewhere.comments is TODO: decide keep, drop (comments, large objects) or stop"),
         ("version: 1\nelsewhere:\n  comments:", "columns.yaml:3: elsewhere.comments must be one of keep, drop, stop"),
         ("version: 1\nelsewhere:\n  defaults: drop", "columns.yaml:3: elsewhere.defaults must be one of keep, stop"),
         ("version: 1\nelsewhere:\n  defaults: {reason: x}",
