@@ -57,6 +57,14 @@ bench: $(VENV)/installed $(KERNEL) ## Measure: ratios side by side; an hour (BEN
 images: ## Build the three images with docker or podman (TAG=, ENGINE=)
 	@containers/image/build.sh
 
+.PHONY: sanitize
+sanitize: $(VENV)/installed ## The kernel's tests under the address and undefined-behaviour sanitizers (needs gcc)
+	gcc -std=c11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover -shared -fPIC -fvisibility=hidden \
+		-o $(KERNEL) $(filter %.c,$(KERNEL_SOURCES))
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
+		$(BIN)/pytest -q tests/containers/test_proof_kernel.py; status=$$?; \
+		rm $(KERNEL); $(MAKE) --no-print-directory $(KERNEL); exit $$status
+
 .PHONY: pins
 pins: $(VENV)/installed ## Choose the newest pins that pyproject.toml allows
 	$(BIN)/pip install --quiet uv

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from etl_runtime.allocation import return_large_blocks
 from etl_runtime.aws import s3_client, secrets_client
 from etl_runtime.classification import ClassifiedTable, classify, dropped_descriptions
 from etl_runtime.contract import TRANSFORM_CONTAINER, ExitCode, rules_digest, scrub_files
@@ -216,6 +217,7 @@ def _needed(dump: RawDump, plan: Plan) -> set[Name]:
 def transform(environ: Mapping[str, str]) -> None:
     """Read the settings and run; the scratch directory is wiped on every way out."""
     settings = TransformSettings.from_env(environ)
+    return_large_blocks()
     with TemporaryDirectory(prefix="t-", dir=settings.mount_point) as directory:
         # The scratch server may run as another user, who must be able to reach its own directory.
         Path(directory).chmod(0o711)
