@@ -13,6 +13,7 @@ from etl_infra.stack_file import StackFile
 ACCOUNT_ID: Final = r"\d{12}"
 ROLE_ARN: Final = r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+"
 SECRET_ARN: Final = r"arn:aws:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+"  # noqa: S105 - an ARN's form
+VARIABLE_NAME: Final = r"[A-Za-z_]\w{0,62}"
 OIDC_PROVIDER_ARN: Final = r"arn:aws:iam::\d{12}:oidc-provider/[\w./-]+"
 SECURITY_GROUP_ID: Final = r"sg-[0-9a-f]{8,17}"
 BUCKET_NAME: Final = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"

@@ -141,6 +141,8 @@ class TransformSettings:
     storage_gib: int
     jobs: int
     proof_scope: str
+    scrub_variables: Mapping[str, str]
+    scrub_secret_arns: Mapping[str, str]
     timeout_minutes: int
     scrub_salt: pulumi.Output[str]
     scrub_directory: Path

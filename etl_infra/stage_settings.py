@@ -23,6 +23,7 @@ from etl_infra.setting_forms import (
     SECRET_ARN,
     SECURITY_GROUP_ID,
     TIME_ZONE,
+    VARIABLE_NAME,
     address,
     is_environment,
     ranges,
@@ -83,9 +84,9 @@ def read_transform(file: StackFile, account_id: str) -> TransformSettings:
         memory_mib=file.integer("transformMemoryMib", 512, 262144),
         storage_gib=file.integer("transformStorageGib", 1, 16384),
         jobs=file.integer("transformJobs", 1, 64),
-        proof_scope=file.text(
-            "transformProofScope", "|".join(contract.PROOF_SCOPES), " or ".join(contract.PROOF_SCOPES)
-        ),
+        scrub_variables=_scrub_variables(file, "scrubVariables", r"(?s).*", "texts"),
+        scrub_secret_arns=_scrub_variables(file, "scrubSecretArns", SECRET_ARN, "ARNs of secrets"),
+        proof_scope=file.choice("transformProofScope", contract.PROOF_SCOPES),
         timeout_minutes=file.integer("transformTimeoutMinutes", 1, 2880),
         scrub_salt=file.secret("scrubSalt", minimum_length=32),
         scrub_directory=directory,
@@ -164,6 +165,17 @@ def _load_buckets(file: StackFile, protection: ProtectionSettings) -> dict[str, 
     if not buckets:
         file.refuse("loadBuckets", "is required: {<environment>: {bucket, owner}}")
     return buckets
+
+
+def _scrub_variables(file: StackFile, key: str, pattern: str, meaning: str) -> dict[str, str]:
+    """Variables of the scrub scripts, by names that psql takes."""
+    variables: dict[str, str] = {}
+    for name, text in file.mapping(key).items():
+        file.matches(key, name, VARIABLE_NAME, "names a variable by letters, digits and '_'")
+        if not isinstance(text, str) or not re.fullmatch(pattern, text):
+            file.refuse(key, f"{name} must be one of {meaning}")
+        variables[name] = str(text)
+    return variables
 
 
 def _database(file: StackFile, side: str) -> DatabaseSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,6 +76,11 @@ class Transform(pulumi.ComponentResource):
                 args.extract.bucket.list_objects(),
                 *write_cleaned_dumps(home, load_buckets),
                 *read_secret("Salt", salt_arn, home),
+                *(
+                    statement
+                    for number, arn in enumerate(settings.scrub_secret_arns.values(), 1)
+                    for statement in read_secret(f"ScriptVariable{number}", arn, home)
+                ),
             ],
         )
         self._create_identity(
@@ -229,6 +235,11 @@ class Transform(pulumi.ComponentResource):
             self._child,
         )
 
+    def _script_variables(self) -> dict[Env, Text]:
+        settings = self._args.settings
+        texts = {Env.SCRUB_VARIABLES: settings.scrub_variables, Env.SCRUB_SECRET_IDS: settings.scrub_secret_arns}
+        return {name: json.dumps(dict(sorted(text.items()))) for name, text in texts.items() if text}
+
     def _job_size(self) -> PodSize:
         settings = self._args.settings
         return PodSize(
@@ -253,6 +264,7 @@ class Transform(pulumi.ComponentResource):
                 Env.SCRUB_SALT_SECRET_ID: salt_arn,
                 Env.TRANSFORM_JOBS: str(settings.jobs),
                 Env.PROOF_SCOPE: settings.proof_scope,
+                **self._script_variables(),
                 Env.IMAGE: image,
             },
         )

@@ -88,6 +88,8 @@ class Env(StrEnum):
     SCRUB_SALT_SECRET_ID = "SCRUB_SALT_SECRET_ID"  # noqa: S105 - a variable's name
     TRANSFORM_JOBS = "TRANSFORM_JOBS"
     PROOF_SCOPE = "PROOF_SCOPE"
+    SCRUB_VARIABLES = "SCRUB_VARIABLES"
+    SCRUB_SECRET_IDS = "SCRUB_SECRET_IDS"  # noqa: S105 - a variable's name
     IMAGE = "IMAGE"
 
     # pg_restore

@@ -12,6 +12,7 @@ from etl_runtime.raw_dump import RawDump
 from etl_runtime.reach import Reach
 from etl_runtime.scratch import Scratch
 from etl_runtime.scratch_restore import ScratchRestore
+from etl_runtime.script_variables import ScriptVariables
 from etl_runtime.scripts import OutOfReachError, ScriptChanges, run_scripts
 from etl_runtime.toc import TocEntry, relation
 
@@ -31,6 +32,7 @@ def run_on_reached_tables(
     scripts: Sequence[Path],
     restore: ScratchRestore,
     directory: Path,
+    variables: ScriptVariables,
 ) -> ScriptOutcome:
     """Load what the scripts reach and run them.
 
@@ -41,6 +43,7 @@ def run_on_reached_tables(
         scripts: In the order to run.
         restore: Puts rows into the scratch.
         directory: An existing directory for files of ours.
+        variables: What scripts use as `:name`.
 
     Raises:
         Fault: a script failed, or changed what cannot be carried over.
@@ -58,9 +61,11 @@ def run_on_reached_tables(
         restore.rows(reach.entries(reached, wanted))
         known = {*reach.names(reached), *empty}
         try:
-            return ScriptOutcome(run_scripts(scratch, scripts, directory, known), frozenset(reach.names(reached)))
+            return ScriptOutcome(
+                run_scripts(scratch, scripts, directory, known, variables), frozenset(reach.names(reached))
+            )
         except OutOfReachError:
             logger().info("reached_further", advice="all tables are loaded and the scripts run again")
     restore.rows([entry for entry in dump.toc.entries if wanted(entry)])
     everything = frozenset(reach.names(reach.everything))
-    return ScriptOutcome(run_scripts(scratch, scripts, directory, None), everything)
+    return ScriptOutcome(run_scripts(scratch, scripts, directory, None, variables), everything)

@@ -16,6 +16,7 @@ from etl_runtime.faults import Fault
 from etl_runtime.postgres import clean_environment, psql_arguments, run_tool, tool
 from etl_runtime.postgres_errors import statement_error
 from etl_runtime.scratch import ADMINISTRATOR, SCRUBBER, Scratch, scratch_fault
+from etl_runtime.script_variables import ScriptVariables
 from etl_runtime.sequences import Name, Position, positions
 
 _OURS = "postgres_etl_scripts"
@@ -128,6 +129,7 @@ def run_scripts(
     scripts: Sequence[Path],
     directory: Path,
     known: Collection[tuple[str, str]] | None,
+    variables: ScriptVariables,
 ) -> ScriptChanges:
     """Run the scripts and say what they changed, by themselves, by cascades or by triggers.
 
@@ -136,6 +138,7 @@ def run_scripts(
         scripts: In the order to run.
         directory: An existing directory for files of ours.
         known: Schema and name of the tables whose rows are there; None when all are.
+        variables: What scripts use as `:name`.
 
     Returns:
         Each table of which a row was inserted, updated or deleted, or that was truncated; and sequences.
@@ -151,15 +154,15 @@ def run_scripts(
             connection.execute(_ABSENT, [[schema for schema, _ in known], [table for _, table in known]])
     before = _state(scratch)
     first, last = directory / "first.sql", directory / "last.sql"
-    first.write_text(_FIRST)
+    first.write_text(_FIRST + variables.script)
     last.write_text(_LAST)
     # Scripts are UTF-8, whatever the database is; psql would take them to be as the database is.
-    variables = scratch.tool_environment() | {"PGCLIENTENCODING": "UTF8"}
-    status, errors = run_tool(psql_arguments([first, *scripts, last]), variables)
+    environment = scratch.tool_environment() | {"PGCLIENTENCODING": "UTF8"} | variables.environment
+    status, errors = run_tool(psql_arguments([first, *scripts, last]), environment)
     if status != 0:
         if known is not None and _may_want_rows(errors):
             raise OutOfReachError
-        raise Fault(ExitCode.DATA, f"scrub script stopped: {script_error(errors, scripts)}")
+        raise Fault(ExitCode.DATA, f"scrub script stopped: {variables.hidden(script_error(errors, scripts))}")
     after = _state(scratch)
     beside = ["large objects"] if before.large_objects != after.large_objects else []
     if before.definitions != after.definitions:

@@ -21,6 +21,7 @@ from etl_runtime.contract import (
     post_load_scripts,
 )
 from etl_runtime.faults import Fault
+from etl_runtime.script_variables import named_texts
 
 _LOOPBACK = re.compile(r"localhost|127(?:\.\d{1,3}){3}|::1")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -170,6 +171,16 @@ def _post_load(env: EnvironmentReader) -> dict[str, str]:
         return {}
 
 
+def _named_texts(env: EnvironmentReader, name: Env) -> dict[str, str]:
+    try:
+        return named_texts(env.document(name))
+    except json.JSONDecodeError:
+        env.fault(name, "is not JSON")
+    except ValueError as error:
+        env.fault(name, str(error))
+    return {}
+
+
 def _words(env: EnvironmentReader, name: Env) -> frozenset[str]:
     return frozenset(filter(None, map(str.strip, env.text(name).split(","))))
 
@@ -267,6 +278,8 @@ class TransformSettings:
     jobs: int
     image: str
     proof_scope: str
+    scrub_variables: Mapping[str, str]
+    scrub_secret_ids: Mapping[str, str]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TransformSettings:
@@ -292,6 +305,8 @@ class TransformSettings:
             jobs=env.integer(Env.TRANSFORM_JOBS, 1, 64),
             image=env.text(Env.IMAGE),
             proof_scope=env.choice(Env.PROOF_SCOPE, PROOF_SCOPES, PROOF_SCOPES[0]),
+            scrub_variables=_named_texts(env, Env.SCRUB_VARIABLES),
+            scrub_secret_ids=_named_texts(env, Env.SCRUB_SECRET_IDS),
         )
         env.finish()
         if not settings.load_bucket.name:

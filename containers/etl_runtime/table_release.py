@@ -34,8 +34,8 @@ from etl_runtime.table_shape import STAGE, STAGE_SCHEMA, TableShape, table_shape
 from etl_runtime.toc import Toc
 from etl_runtime.trusted_sql import trusted
 
-_BLOCKS = 512
-"""Of a table in the scratch that are read together: 4 MiB."""
+_BLOCKS = 256
+"""Of a table in the scratch that are read together: 2 MiB."""
 
 
 @dataclass(frozen=True, slots=True)

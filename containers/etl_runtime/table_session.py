@@ -17,7 +17,7 @@ from etl_runtime.table_shape import REFUSED, TableShape
 from etl_runtime.trusted_sql import trusted
 
 _STAGED = sql.Identifier("pg_temp", "original")
-_SESSION = "SET temp_buffers = '24MB'"
+_SESSION = "SET temp_buffers = '12MB'"
 """A segment's rows stay in the session's own memory, and reach no disk."""
 _OTHERS_READ = """
 SELECT c.oid::pg_catalog.regclass::pg_catalog.text

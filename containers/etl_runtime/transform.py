@@ -29,6 +29,7 @@ from etl_runtime.rules_document import read_rules
 from etl_runtime.scratch import Scratch
 from etl_runtime.scratch_definitions import tables_with_keys
 from etl_runtime.scratch_restore import ScratchRestore
+from etl_runtime.script_variables import ScriptVariables
 from etl_runtime.scripts import script_files
 from etl_runtime.sequences import definitions
 from etl_runtime.settings import TransformSettings
@@ -41,13 +42,17 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def _secret(secret_id: str, region: str) -> str:
+    return secrets_client(region).get_secret_value(SecretId=secret_id).get("SecretString", "")
+
+
 def scrub_key(secret_id: str, region: str) -> str:
     """The pseudonyms' key, hex of 32 bytes, from the secret salt.
 
     Raises:
         Fault: CONFIG when the secret is empty or too short to be one.
     """
-    salt = secrets_client(region).get_secret_value(SecretId=secret_id).get("SecretString", "")
+    salt = _secret(secret_id, region)
     if len(salt) < 16:
         raise Fault(ExitCode.CONFIG, "the scrub salt has fewer than 16 characters: set a long random one")
     return hashlib.sha256(b"postgres-etl scrub key\0" + salt.encode()).hexdigest()
@@ -151,7 +156,7 @@ class Transform:
             moved: dict[int, str] = {}
             if scripts:
                 self._progress("loading what the scripts reach, and running them", tables_total=total)
-                outcome = run_on_reached_tables(scratch, dump, tables, scripts, restore, directory)
+                outcome = run_on_reached_tables(scratch, dump, tables, scripts, restore, directory, self._variables())
                 loaded, moved = outcome.loaded, definitions(dump.toc, outcome.changes.sequences)
                 plan = plan.after_scripts(outcome.changes.tables, loaded)
                 self._tell(plan)
@@ -166,6 +171,12 @@ class Transform:
             toc = dump.toc.changed(dropped, moved)
             objects = None if self.settings.proof_scope == "changed" else large_objects(dump.manifest, dropped)
             return plan, release.release(tables, plan.rewritten, read_toc(toc), objects), toc
+
+    def _variables(self) -> ScriptVariables:
+        settings = self.settings
+        return ScriptVariables.read(
+            settings.scrub_variables, settings.scrub_secret_ids, lambda secret_id: _secret(secret_id, settings.region)
+        )
 
     def _tell(self, plan: Plan) -> None:
         logger().info("plan", tables=[step.document() for step in plan.steps])

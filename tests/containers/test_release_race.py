@@ -71,6 +71,8 @@ def pod(
             jobs=1,
             image="transform@sha256:00",
             proof_scope="changed",
+            scrub_variables={},
+            scrub_secret_ids={},
         )
         transform = Transform(settings, directory)
         content = toc_bytes([ENCODING])

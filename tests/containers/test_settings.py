@@ -136,6 +136,8 @@ def test_transform_reads_its_whole_environment(environments: dict[str, dict[str,
         jobs=2,
         image="transform@sha256:00",
         proof_scope="changed",
+        scrub_variables={},
+        scrub_secret_ids={},
     )
 
 

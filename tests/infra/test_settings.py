@@ -154,6 +154,10 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ("dev", {"transformMemoryMib": 1}, "transformMemoryMib must be 512 to 262144, got 1"),
         ("dev", {"transformStorageGib": 0}, "transformStorageGib must be 1 to 16384, got 0"),
         ("dev", {"transformJobs": 0}, "transformJobs must be 1 to 64, got 0"),
+        ("dev", {"transformProofScope": "all"}, "transformProofScope must be one of changed, everything, got 'all'"),
+        ("dev", {"scrubVariables": {"a-b": "x"}}, "scrubVariables names a variable by letters, digits and '_', got 'a-b'"),
+        ("dev", {"scrubVariables": {"a": 1}}, "scrubVariables a must be one of texts"),
+        ("dev", {"scrubSecretArns": {"a": "arn:x"}}, "scrubSecretArns a must be one of ARNs of secrets"),
         ("dev", {"transformTimeoutMinutes": 0}, "transformTimeoutMinutes must be 1 to 2880, got 0"),
         ("dev", {"scrubSalt": "short"}, "scrubSalt must be a secret of at least 32 characters (pulumi config set --secret)"),
         ("sbx", {"scrubDirectory": "/nowhere"}, "scrubDirectory must be a directory that holds columns.yaml, got '/nowhere'"),
@@ -287,7 +291,8 @@ def test_the_declared_keys_are_exactly_those_that_are_read() -> None:
     source = "".join((ROOT / "etl_infra" / f"{name}.py").read_text() for name in ("settings", "stage_settings"))
     read = set(
         re.findall(
-            r'(?:file\.(?:text|texts|choice|integer|flag|mapping|secret)\(|(?:ranges|address)\(file, )"(\w+)"', source
+            r'(?:file\.(?:text|texts|choice|integer|flag|mapping|secret)\(|(?:ranges|address|_scrub_variables)\(file, )"(\w+)"',
+            source,
         )
     )
     for side in ("source", "target"):

@@ -21,7 +21,7 @@ class DigestPool:
         most: Digests of all stores together that stay in memory.
     """
 
-    def __init__(self, directory: Path, most: int = 4 << 20) -> None:
+    def __init__(self, directory: Path, most: int = 2 << 20) -> None:
         self._directory = directory
         self._most = most
         self._stores: list[DigestStore] = []

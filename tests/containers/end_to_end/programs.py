@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import psycopg
 from etl_runtime.contract import LoadBucket, load_buckets_text, rules_digest
 
@@ -187,6 +188,12 @@ class Programs:
         listed = self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])
         keys = [entry["Key"] for entry in listed]  # type: ignore[typeddict-item]
         return {key: self.s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+    def secret(self, name: str, text: str) -> str:
+        """A secret of Secrets Manager; its id."""
+        session = boto3.Session("testing", "testing", region_name=REGION)
+        client = session.client("secretsmanager", endpoint_url=self.endpoint)
+        return str(client.create_secret(Name=name, SecretString=text)["ARN"])
 
     def bucket(self, name: str) -> str:
         """A new versioned bucket."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,3 +153,38 @@ def _of_ours(programs: Programs, word: str) -> bool:
         if any(place in argument for argument in arguments) and word in arguments[0]:
             return True
     return False
+
+
+def test_a_sequence_that_a_script_moved_is_where_it_left_it(transform: Transform, scripts: Callable[..., None]) -> None:
+    scripts(NOTES, "INSERT INTO public.users (email, note) VALUES ('new@example.com', 'a note');\n")
+    run, clean = transform()
+    assert run.code == 0, run.text
+    (entry,) = [e for e in clean.toc.entries if (e.description, e.tag) == ("SEQUENCE SET", "users_id_seq")]
+    assert entry.definition == "SELECT pg_catalog.setval('public.users_id_seq', 201, true);\n"
+    assert "setval('public.users_id_seq', 201, true)" in clean.script()
+    assert len(clean.rows("public.users")) == 201
+
+
+def test_scripts_use_variables_of_the_settings_and_of_secrets_and_none_is_told(
+    transform: Transform, scripts: Callable[..., None], programs: Programs
+) -> None:
+    secret = programs.secret("script-variable", "hush-hush's")
+    scripts("UPDATE public.users SET note = :'town' || ' ' || :'token' WHERE note IS NOT NULL;\n")
+    variables = {
+        "SCRUB_VARIABLES": json.dumps({"town": "Leeds; DROP"}),
+        "SCRUB_SECRET_IDS": json.dumps({"token": secret}),
+    }
+    run, clean = transform(**variables)
+    assert run.code == 0, run.text
+    assert {row[4] for row in clean.rows("public.users")} == {"Leeds; DROP hush-hush's", r"\N"}
+    assert "hush" not in run.text
+
+
+def test_a_secret_that_an_error_would_quote_stands_as_its_variable(
+    transform: Transform, scripts: Callable[..., None], programs: Programs
+) -> None:
+    secret = programs.secret("script-variable-2", "hushhush")
+    scripts(NOTES + "SELECT :token FROM public.users;\n")
+    run, _ = transform(SCRUB_SECRET_IDS=json.dumps({"token": secret}))
+    assert (run.code, run.error) == (65, 'scrub script stopped: 10.sql:2: column ":token" does not exist')
+    assert "hush" not in run.text
