@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import psycopg
 import pytest
 from etl_runtime.scrub_functions import install
 from psycopg import sql
 
+from etl_local.clusters import ClusterTemplate, PostgresCluster
+from etl_local.postgres_installation import PostgresInstallation
 from tests.sample.conftest import KEY, OWNER, Connection, Server, connect
 from tests.sample.test_scrub_functions import ALL_FUNCTIONS, SAMPLES, TEXT_FUNCTIONS, applied, value
 
 pytestmark = pytest.mark.end_to_end
+DEBIAN_15 = Path("/usr/lib/postgresql/15")
 KEEP_THE_LENGTH = {"scrub.text(v)", "scrub.digits(v)", "scrub.card_number(v)", "scrub.iban(v)"}
 
 
@@ -111,6 +117,23 @@ def test_no_collation_of_a_column_parts_the_pseudonyms_of_equal_texts(scrub: Con
     meeting = """(SELECT 'Ann' COLLATE pg_catalog."C", ' 1' COLLATE pg_catalog."POSIX" OFFSET 0) AS t (a, b)"""
     for call in TEXT_FUNCTIONS:
         assert value(scrub, f"{call.replace('v', 'a || b', 1)} FROM {meeting}") == applied(scrub, call, "text", "Ann 1")
+
+
+@pytest.mark.skipif(not (DEBIAN_15 / "bin/postgres").exists(), reason="no Postgres 15 on this machine")
+def test_postgres_15_gives_what_later_ones_give(scrub: Connection) -> None:
+    with tempfile.TemporaryDirectory(prefix="sample-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        programs = PostgresInstallation.in_directory(DEBIAN_15).launchers(directory)
+        template = ClusterTemplate(directory / "template", programs)
+        with PostgresCluster(directory, programs, "older", template) as cluster, connect(cluster.dsn()) as older:
+            install(older, KEY)
+            calls = ALL_FUNCTIONS | {f"scrub.each(v, '{name}')": "text[]" for name in ("iban", "ip", "uuid")}
+            for call, kind in calls.items():
+                assert applied(older, call, kind, SAMPLES[kind]) == applied(scrub, call, kind, SAMPLES[kind]), call
+            mixed = "{10.1.2.3/24,10.1.2.300,fd00::1,00000000-0000-4000-8000-000000000001,x}"
+            for call in ("scrub.each(v, 'ip')", "scrub.each(v, 'uuid')"):
+                assert applied(older, call, "text[]", mixed) == applied(scrub, call, "text[]", mixed)
 
 
 def test_old_fashioned_literals_and_a_crowded_search_path_change_nothing(

@@ -123,6 +123,20 @@ def test_a_document_without_the_paths_comes_out_as_it_is(scrub: Connection, docu
         assert value(scrub, "scrub.json(%s::jsonb, %s::jsonb)", document, rules) == json.loads(document)
 
 
+@pytest.mark.parametrize("path", ["$", "$.a", "$.*", "$[*]", "$[0]", "$.**.a"])
+def test_no_document_is_no_document(scrub: Connection, path: str) -> None:
+    rules = json.dumps({path: "email", "$.b": "email"})
+    for kind, call in (("jsonb", "json"), ("json", "json_text")):
+        assert value(scrub, f"scrub.{call}(v, %s, 'email') IS NULL FROM (VALUES (NULL::{kind})) AS t (v)", path) is True
+        assert value(scrub, f"scrub.{call}(v, %s::jsonb) IS NULL FROM (VALUES (NULL::{kind})) AS t (v)", rules) is True
+
+
+@pytest.mark.parametrize("rules", [None, "{}", "null"])
+def test_rules_that_say_nothing_raise(scrub: Connection, rules: str | None) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"the rules of scrub\.json name no path"):
+        value(scrub, "scrub.json(v, %s::jsonb) FROM (VALUES ('{}'::jsonb)) AS t (v)", rules)
+
+
 def test_a_key_that_stands_twice_hides_nothing(scrub: Connection) -> None:
     text = '{"a": {"b": "hidden"}, "a": 1, "b": "hidden", "b": "x"}'
     cleaned = value(scrub, """scrub.json_text(%s::json, '{"$.a.b": "redact", "$.b": "redact"}')::text""", text)

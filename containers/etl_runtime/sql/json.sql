@@ -61,12 +61,15 @@ BEGIN
 END
 $$;
 
--- {"path": "function", ...} as such a list. A constant folds to it once.
-CREATE FUNCTION scrub.json_rules(rules jsonb) RETURNS text[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+-- {"path": "function", ...} as such a list. A constant folds to it once. Without a path all would be let through.
+CREATE FUNCTION scrub.json_rules(rules jsonb) RETURNS text[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     tree jsonb := '{}';
     rule record;
 BEGIN
+    IF coalesce(rules IN ('{}', 'null'), true) THEN
+        RAISE EXCEPTION 'the rules of scrub.json name no path' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     FOR rule IN SELECT key, value FROM jsonb_each_text(rules) LOOP
         tree := scrub.json_tree(tree, rule.key, rule.value);
     END LOOP;
@@ -226,6 +229,7 @@ $$;
 CREATE FUNCTION scrub.json_run(document jsonb, keys text[], program text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
+    IF document IS NULL THEN RETURN NULL; END IF;
     IF jsonb_typeof(document) = 'object' THEN
         IF NOT document ?| keys THEN RETURN document; END IF;
         -- What the table has compressed is unpacked here, once, and not by each step.

@@ -41,16 +41,21 @@ CREATE FUNCTION scrub.phone(value text) RETURNS text LANGUAGE plpgsql STABLE STR
 DECLARE
     spelled  text COLLATE "C" := value;
     original text COLLATE "C" := scrub.closed_up(spelled);
-    exchange text COLLATE "C";
     line     integer;
+    number   text COLLATE "C";
 BEGIN
     original := scrub.national_number(original);
     line := scrub.number(scrub.hmac('phone:', original)) % 1000;
-    exchange := CASE WHEN original LIKE '07%' THEN '7700 900' ELSE '1632 960' END;
-    IF octet_length(value) = 0 THEN RETURN ''; END IF;
-    IF original = '0' || replace(exchange, ' ', '') || lpad(line::text, 3, '0') THEN line := (line + 1) % 1000; END IF;
-    exchange := CASE WHEN spelled LIKE '+%' THEN '+44 ' ELSE '0' END || exchange || lpad(line::text, 3, '0');
-    RETURN CASE WHEN strpos(spelled, ' ') > 0 THEN exchange ELSE replace(exchange, ' ', '') END;
+    number := CASE WHEN original LIKE '07%' THEN '07700900' ELSE '01632960' END || lpad(line::text, 3, '0');
+    IF number = original THEN number := left(number, 8) || lpad(((line + 1) % 1000)::text, 3, '0'); END IF;
+    RETURN CASE
+        WHEN strpos(spelled, ' ') > 0 THEN
+            CASE WHEN spelled LIKE '+%' THEN '+44 ' || substr(number, 2, 4) ELSE left(number, 5) END
+            || ' ' || substr(number, 6)
+        WHEN spelled LIKE '+%' THEN '+44' || substr(number, 2)
+        WHEN octet_length(spelled) = 0 THEN ''
+        ELSE number
+    END;
 END
 $$;
 
