@@ -2,9 +2,9 @@
 
     python bench/dispatch.py [--events 2000] [--kills 40] [--idle 50] [--seed 1]
 
-Three dispatchers share one queue; there are duplicates, junk, lost and reordered events; dispatchers are killed and calls
-of Kubernetes broken while it goes on. Then messages come one by one to dispatchers that are idle. A number that is not 0
-where 0 must be is an exit status of 1.
+Three dispatchers share one queue; there are duplicates, junk, lost and reordered events; dispatchers are killed and
+calls of Kubernetes broken while it goes on. Then messages come one by one to dispatchers that are idle. A number that
+is not 0 where 0 must be is an exit status of 1.
 """
 
 from __future__ import annotations
