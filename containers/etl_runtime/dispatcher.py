@@ -97,7 +97,7 @@ class Dispatcher:
             return
         self._failures = 0
         self.metrics.received_ok(max((time.time() - message.sent_at for message in messages), default=0.0))
-        deadline = time.monotonic() + VISIBILITY_SECONDS - 30
+        deadline = time.monotonic() + VISIBILITY_SECONDS * 0.75
         for position, message in enumerate(messages):
             self.metrics.tick()
             if self.stopping.is_set() or time.monotonic() > deadline:
@@ -249,25 +249,29 @@ def dispatch(environ: Mapping[str, str]) -> None:
     dispatcher = Dispatcher(settings, jobs, metrics, stopping)
     server = metrics.serve(settings.metrics_address, settings.metrics_port)
     broken: list[Exception] = []
+    ended = threading.Event()
 
     def serve() -> None:
         try:
             dispatcher.serve()
         except Exception as error:
             broken.append(error)
+        finally:
+            ended.set()
 
     worker = threading.Thread(target=serve, name="dispatch", daemon=True)
     logger().info("started", stage="dispatch", namespace=settings.namespace, max_active=settings.max_active)
     worker.start()
     try:
-        while worker.is_alive():
-            worker.join(1)
+        # Not `join`: up to Python 3.12 one that a signal's exception interrupts takes the thread for ended.
+        while not ended.wait(1):
+            pass
         if broken:
             raise Fault(ExitCode.SOFTWARE, f"the dispatcher's loop ended ({type(broken[0]).__name__})")
     except Terminated:
         stopping.set()
         # The longest that it may be in the middle of: a receive that waits for messages.
-        worker.join(WAIT_SECONDS + 5)
+        ended.wait(WAIT_SECONDS + 5)
         logger().info("stopped")
     finally:
         server.shutdown()

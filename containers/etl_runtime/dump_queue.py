@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 VISIBILITY_SECONDS = 120
+_FIRST_BACKOFF_SECONDS = 30
 _LONGEST_BACKOFF_SECONDS = 900
 
 
@@ -90,7 +91,8 @@ class DumpQueue:
 
     def back_off(self, message: Message) -> None:
         """Let it come again, the later the oftener it came; in the end SQS takes it to the dead letters."""
-        self.show_again(message, min(_LONGEST_BACKOFF_SECONDS, 15 * 2 ** min(message.receives, 8)))
+        seconds = _FIRST_BACKOFF_SECONDS * 2 ** min(message.receives - 1, 8)
+        self.show_again(message, min(_LONGEST_BACKOFF_SECONDS, seconds))
 
     def bury(self, message: Message, reason: str) -> None:
         """Move it to the dead letters with the reason why no Job will ever come of it.

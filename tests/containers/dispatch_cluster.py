@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -79,6 +80,9 @@ class DispatchCluster:
     # --- the door
 
     def _note(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        # What a broken call leaves unread would be taken for the connection's next request.
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
         named = not environ["PATH_INFO"].endswith("/jobs")
         verb = {"POST": "create", "GET": "read" if named else "list"}.get(environ["REQUEST_METHOD"], "other")
         self.calls.append(verb)
@@ -87,12 +91,11 @@ class DispatchCluster:
         return self._faults(environ, start)
 
     def _forward(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
         query = f"?{environ['QUERY_STRING']}" if environ["QUERY_STRING"] else ""
         answer = self._pool.request(
             environ["REQUEST_METHOD"],
             f"{self._server.url}{environ['PATH_INFO']}{query}",
-            body=environ["wsgi.input"].read(length) if length else None,
+            body=environ["wsgi.input"].read() or None,
             headers={
                 "Authorization": environ.get("HTTP_AUTHORIZATION", ""),
                 "Content-Type": environ.get("CONTENT_TYPE", "application/json"),

@@ -342,16 +342,16 @@ def test_the_program_serves_until_sigterm_and_then_ends_well(
     bench: Bench, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.send(bench.record(*bench.dump("nightly-1")))
-    join = threading.Thread.join
+    wait = threading.Event.wait
 
-    def until_the_job_is_there(thread: threading.Thread, timeout: float | None = None) -> None:
-        if thread.name == "dispatch" and timeout == 1:
+    def until_the_job_is_there(event: threading.Event, timeout: float | None = None) -> bool:
+        if threading.current_thread() is threading.main_thread() and timeout == 1:
             while not bench.cluster.jobs():
-                join(thread, 0.01)
+                wait(event, 0.01)
             raise Terminated
-        join(thread, timeout)
+        return wait(event, timeout)
 
-    monkeypatch.setattr(threading.Thread, "join", until_the_job_is_there)
+    monkeypatch.setattr(threading.Event, "wait", until_the_job_is_there)
     dispatch(environ)
     assert (len(bench.cluster.jobs()), bench.waiting()) == (1, 0)
     assert not [thread for thread in threading.enumerate() if thread.name == "dispatch"]
