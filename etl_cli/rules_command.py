@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -144,6 +147,103 @@ def init(
         undecided = len(re.findall(rf": {UNDECIDED}(?=\s)", text))
         typer.echo(f"{path}: {count_text(len(schema.with_rows), 'table')}, {undecided} to decide ({UNDECIDED})")
         typer.echo(f"{scrub / SNAPSHOT_FILE}: what `postgres-etl rules check --scrub {scrub}` holds it against")
+
+
+@rules.command()
+def preview(
+    scrub: ScrubDirectory = _SCRUB_DIRECTORY,
+    source: SourceOption = None,
+    dump: DumpOption = None,
+    table: Annotated[
+        list[str] | None, typer.Option(help="Only this table, as the rules name it; may be repeated.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="How many rows of each table to look at.", min=1, max=100)] = 5,
+    show_values: Annotated[
+        bool,
+        typer.Option("--show-values", help="Show originals, which are personal data, on this terminal; nowhere else."),
+    ] = False,
+    pg_bin: Programs = None,
+) -> None:
+    """Show what the rules make of a few rows.
+
+    Originals are masked, and so is every word of the result that was in the original. The pseudonyms are of a key of
+    the moment: a run gives others. Neither scripts nor functions of the database's own run.
+
+    **Examples**
+
+    - From a dump: `postgres-etl rules preview --dump nightly/ --table public.users`
+
+    - With the originals, at a terminal: `postgres-etl rules preview --source production --show-values`
+
+    **Exit status** — 0 shown; 1 an expression fails with these rows; 2 refused (nothing was shown); 4 interrupted.
+    """
+    from etl_cli.rules.check import prepare_scratch  # noqa: PLC0415
+    from etl_cli.rules.inspection import Inspection  # noqa: PLC0415
+    from etl_cli.rules.preview import preview_lines, preview_rows  # noqa: PLC0415
+    from etl_cli.rules.rows import opened  # noqa: PLC0415
+    from etl_cli.rules.rule_sets import rule_set  # noqa: PLC0415
+    from etl_cli.rules.schema_source import Origin  # noqa: PLC0415
+    from etl_cli.rules.scratch_server import scratch_server  # noqa: PLC0415
+
+    with ended_well():
+        if show_values and not sys.stdout.isatty():
+            raise RefusedError("--show-values prints personal data: it goes to a terminal, and to no file or pipe")
+        origin = Origin(_against(None, source, dump, otherwise=Against.LIVE), source or "", dump, scrub)
+        found = rule_set(scrub).rules
+        with opened(origin, pg_bin) as (schema, values), scratch_server(pg_bin) as scratch:
+            inspection = Inspection(found, schema, str(scrub / RULES_FILE))
+            if unknown := [name for name in table or () if name not in inspection.tables]:
+                raise RefusedError(f"{', '.join(unknown)}: no table that has rows and a rule")
+            prepare_scratch(scratch, schema)
+            with scratch.connect() as connection:
+                for ruled in inspection.tables.values():
+                    if (ruled.table.name not in table) if table else not (ruled.changed or ruled.loses_rows):
+                        continue
+                    read = [] if ruled.is_emptied else values.rows(ruled.table, rows)
+                    after = preview_rows(connection, schema, ruled, read)
+                    for line in preview_lines(ruled, len(read), after, is_masked=not show_values):
+                        typer.echo(line)
+
+
+@rules.command()
+def diff(
+    before: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="What to compare with: another scrub directory, a revision that git knows, or the manifest.json of a "
+            "clean dump, whose rules are looked for in git.",
+        ),
+    ] = "HEAD",
+    scrub: ScrubDirectory = _SCRUB_DIRECTORY,
+    output: Annotated[
+        Format, typer.Option("--format", help="How changes are written; github is as text.")
+    ] = Format.TEXT,
+) -> None:
+    """Show what changed in the rules, the schema beside them and the scripts.
+
+    Changes that release more than before come first, marked `!`: a column that is kept now, a weaker proof, a filter
+    or a path that is gone.
+
+    **Examples**
+
+    - In a pull request: `postgres-etl rules diff --from origin/main`
+
+    - Since the dump that is loaded: `postgres-etl rules diff --from manifest.json`
+
+    **Exit status** — 0 shown, whether there are changes or not; 2 refused; 4 interrupted.
+    """
+    from etl_cli.rules.changes import changes  # noqa: PLC0415
+    from etl_cli.rules.rule_sets import earlier_rule_set, rule_set  # noqa: PLC0415
+
+    with ended_well():
+        earlier, name = earlier_rule_set(scrub, before)
+        found = changes(earlier, rule_set(scrub))
+        for change in found:
+            typer.echo(json.dumps(asdict(change), ensure_ascii=False) if output is Format.JSON else change.line)
+        if output is not Format.JSON:
+            more = sum(change.releases_more for change in found)
+            typer.echo(f"{count_text(len(found), 'change')} since {name}, {more} of them may release more")
 
 
 @rules.command()

@@ -77,6 +77,12 @@ def columns_named(text: str) -> tuple[str, ...]:
     return tuple(name for name in found if name)
 
 
+def functions_called(text: str) -> tuple[tuple[str, ...], ...]:
+    """The functions that an expression calls, each as the parts of its name."""
+    calls = (node for node in nodes(_parsed(text)) if isinstance(node, ast.FuncCall))
+    return tuple(tuple(part.sval or "" for part in node.funcname or ()) for node in calls)
+
+
 def _parsed(text: str) -> Any:
     """The node of an expression; None for what is none."""
     try:

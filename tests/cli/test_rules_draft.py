@@ -24,9 +24,9 @@ EMAILS = [f"person{n}@example.com" for n in range(9)]
     [
         ("email", "email"), ("customerEmail", "email"), ("Buyer Email", "email"), ("email_2", "email"),
         ("mobile", "phone"), ("HomePhone", "phone"), ("client_ip", "ip"), ("zip", "postcode"),
-        ("date_of_birth", "birth"), ("first_name", "person"), ("UserName", "person"),
-        ("password_hash", "secret"), ("iban", "number"),
-        ("address1", "address"), ("notes", "text"), ("status", ""), ("created_at", ""), ("shipping", ""), ("hotel", ""),
+        ("date_of_birth", "birth"), ("first_name", "person"), ("UserName", "person"), ("password_hash", "secret"),
+        ("iban", "number"), ("address1", "address"), ("notes", "text"), ("status", ""), ("created_at", ""),
+        ("shipping", ""), ("hotel", ""),
     ],
 )  # fmt: skip
 def test_a_name_speaks_of_a_kind_or_of_none(name: str, kind: str) -> None:

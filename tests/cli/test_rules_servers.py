@@ -73,7 +73,6 @@ def test_the_sample_s_rules_fit_its_schema_wherever_it_is_had_from(sample: Sampl
     scrub = ROOT / "scrub"
     for place, name in (
         ((), f"snapshot {scrub}/schema.yaml"),
-        (("--source", sample.dsn), "live database"),
         (("--dump", sample.dump), f"dump {sample.dump}"),
     ):
         done = rules("check", "--scrub", scrub, *place)
@@ -117,10 +116,10 @@ def test_a_draft_has_no_value_in_it_and_passes_once_it_is_decided(sample: Sample
         done = rules("init", "--scrub", directory, *place)
         assert done.exit_code == 0, done.output
         drafts.append((directory / "columns.yaml").read_text())
-        undecided = rules("check", "--scrub", directory)
-        assert undecided.exit_code == 1
-        assert "public.users.search is TODO: decide keep, scripted, json: or an SQL expression" in undecided.output
     assert drafts[0] == drafts[1]
+    undecided = rules("check", "--scrub", tmp_path / "0")
+    assert undecided.exit_code == 1
+    assert "public.users.search is TODO: decide keep, scripted, json: or an SQL expression" in undecided.output
     with psycopg.connect(sample.dsn) as connection:
         people = connection.execute(
             "SELECT name, email_address, phone_number, split_part(name, ' ', 1) FROM public.users LIMIT 500"
@@ -133,6 +132,31 @@ def test_a_draft_has_no_value_in_it_and_passes_once_it_is_decided(sample: Sample
     (tmp_path / "1" / "columns.yaml").write_text(decided)
     passed = rules("check", "--scrub", tmp_path / "1")
     assert (passed.exit_code, passed.output.partition(" in ")[0]) == (0, "0 errors, 0 warnings")
+
+
+def test_a_preview_shows_what_the_rules_make_and_no_original(sample: Sample) -> None:
+    arguments = ["preview", "--scrub", ROOT / "scrub", "--rows", "3", "--table", "public.users"]
+    arguments += ["--table", "public.sessions", "--table", "public.briefs"]
+    with psycopg.connect(sample.dsn) as connection:
+        people = connection.execute(
+            "SELECT name, email_address, phone_number FROM ONLY public.users LIMIT 3"
+        ).fetchall()
+    for place in (("--source", sample.dsn), ("--dump", str(sample.dump))):
+        done = rules(*arguments, *place)
+        assert done.exit_code == 0, done.output
+        assert "public.sessions: truncate, no row comes out\n" in done.output
+        assert "public.users: 3 rows looked at\n" in done.output
+        assert re.search(r"  email_address\n(?:    ••• → [0-9a-f]{32}@(?:example|•••).com\n){3}", done.output)
+        assert "  search: by a function of the database's own, which does not run here\n" in done.output
+        assert not [word for person in people for word in person if word and word in done.output]
+        refused = rules(*arguments, *place, "--show-values")
+        assert refused.exit_code == 2
+        assert "--show-values prints personal data: it goes to a terminal, and to no file or pipe" in refused.output
+    unknown = rules("preview", "--scrub", ROOT / "scrub", "--source", sample.dsn, "--table", "public.nothing")
+    assert (unknown.exit_code, unknown.output) == (
+        2,
+        "postgres-etl: public.nothing: no table that has rows and a rule\n",
+    )
 
 
 def test_a_draft_overwrites_no_rules(scrub: Path) -> None:
