@@ -10,6 +10,7 @@ from psycopg import sql
 
 from etl_runtime.classification import ClassifiedTable
 from etl_runtime.contract import ExitCode
+from etl_runtime.copy_out import copied_out
 from etl_runtime.faults import Fault
 from etl_runtime.postgres import Connection
 from etl_runtime.scratch import scratch_fault
@@ -125,8 +126,7 @@ class TableSession:
 
     def _copied_out(self, query: sql.Composable) -> bytes:
         statement = sql.SQL("COPY ({}) TO STDOUT WITH (ENCODING {})").format(query, sql.Literal(self._encoding))
-        with self._connection.cursor().copy(statement) as copy:
-            return b"".join(map(bytes, copy))
+        return copied_out(self._connection, statement)
 
     def _read_nothing_else(self, table: ClassifiedTable, source: sql.Identifier) -> None:
         """A plan is the same for each segment, so one look a table is enough."""
