@@ -6,8 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -20,7 +19,6 @@ from etl_runtime.manifest import Manifest, read_manifest
 from etl_runtime.objects import Bucket
 from etl_runtime.postgres import (
     Access,
-    Connection,
     check_client,
     clean_environment,
     lost_connections,
@@ -33,13 +31,10 @@ from etl_runtime.private_directory import PrivateDirectory
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
 from etl_runtime.settings import ExtractSettings
+from etl_runtime.snapshot import Snapshot, now
 
 _LEVELS = {"zstd": "zstd:1", "gzip": "gzip:1", "lz4": "lz4", "none": "none"}
 """Level 1: on 2.2 GB gzip:6 took twice the time of gzip:1 for a tenth of the size, zstd:1 less time than either."""
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def compression(wanted: str, client_major: int) -> str:
@@ -95,38 +90,6 @@ def arguments(settings: ExtractSettings, directory: Path, codec: str, snapshot: 
     ]
 
 
-class Snapshot:
-    """A transaction whose snapshot pg_dump shares, and what is known of the database in it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        row = connection.execute(
-            "SELECT pg_export_snapshot(), pg_database_size(current_database()), current_setting('server_version'),"
-            " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text"
-        ).fetchone()
-        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        self.identifier, self.database_bytes, self.server_version, self.lsn = row
-        self.taken_at = _now()
-
-    def largest_tables(self, number: int) -> int:
-        """Bytes of the largest tables as of their last VACUUM or ANALYZE: to look at them now would wait for locks."""
-        row = self._connection.execute(
-            "SELECT coalesce(sum(pages), 0)::bigint * current_setting('block_size')::bigint FROM"
-            " (SELECT t.relpages + coalesce(o.relpages, 0) AS pages FROM pg_catalog.pg_class AS t"
-            " LEFT JOIN pg_catalog.pg_class AS o ON o.oid = t.reltoastrelid"
-            " WHERE t.relkind = 'r' ORDER BY pages DESC LIMIT %s) AS largest",
-            (number,),
-        ).fetchone()
-        assert row is not None  # noqa: S101 - an aggregate has one row
-        return row[0]
-
-    @property
-    def server_major(self) -> int:
-        """Major version of the server."""
-        return self._connection.info.server_version // 10000
-
-
 def check_space(directory: Path, snapshot: Snapshot, jobs: int, codec: str) -> None:
     """Refuse to begin what cannot fit: as many tables as there are jobs are being written, as many being sent.
 
@@ -165,7 +128,7 @@ def extract(environ: Mapping[str, str]) -> None:
     """Dump, upload, and write the manifest last."""
     settings = ExtractSettings.from_env(environ)
     log, started = logger(), time.monotonic()
-    started_at = _now()
+    started_at = now()
     log.info("started", stage="extract", prefix=str(settings.prefix))
     bucket = Bucket(s3_client(settings.region), settings.bucket, settings.bucket_owner, settings.execution_id)
     if already_done(bucket, settings):
@@ -182,6 +145,8 @@ def extract(environ: Mapping[str, str]) -> None:
         client = check_client("pg_dump", snapshot.server_major)
         codec = compression(settings.compression, client[0])
         check_space(settings.mount_point, snapshot, settings.jobs, codec)
+        if snapshot.unlogged_tables:
+            log.warning("unlogged_tables_are_empty_on_a_standby", tables=snapshot.unlogged_tables)
         with PrivateDirectory(prefix="dump-", dir=settings.mount_point) as scratch:
             directory = Path(scratch) / settings.prefix.dump_filename
             directory.mkdir()
@@ -189,9 +154,11 @@ def extract(environ: Mapping[str, str]) -> None:
                 argv = arguments(settings, directory, codec, snapshot.identifier, client[0])
                 # Times with time zone are written in the session's zone; UTC makes equal instants equal text.
                 environment = access.tool_environment() | {"PGTZ": "UTC"}
-                status, errors = run_tool(argv, environment, tick=_progress(upload))
+                watch = _Watch(upload, snapshot, access)
+                status, errors = run_tool(argv, environment, tick=watch)
                 if status != 0:
-                    raise tool_fault("pg_dump", status, errors)
+                    raise _fault(status, errors)
+                watch()
                 toc, files = upload.finish()
     manifest = Manifest(
         stage="raw",
@@ -206,7 +173,7 @@ def extract(environ: Mapping[str, str]) -> None:
         snapshot={"lsn": snapshot.lsn, "taken_at": snapshot.taken_at},
         database_bytes=snapshot.database_bytes,
         started_at=started_at,
-        finished_at=_now(),
+        finished_at=now(),
         files=tuple(sorted(files, key=lambda file: file.name)),
     )
     if bucket.write_manifest(settings.prefix.manifest_key, manifest.text()) is None and not already_done(
@@ -224,20 +191,48 @@ def extract(environ: Mapping[str, str]) -> None:
     )
 
 
-def _progress(upload: ArchiveUpload) -> Callable[[], None]:
-    progress = Progress("extract")
+class _Watch:
+    """Looks while pg_dump runs: at the uploads, at the tables as soon as it has locked them, at how far it is."""
 
-    def tick() -> None:
-        upload.check()
-        done, toc = upload.done, upload.toc
-        progress(
+    def __init__(self, upload: ArchiveUpload, snapshot: Snapshot, access: Access) -> None:
+        self._upload, self._snapshot, self._access = upload, snapshot, access
+        self._progress = Progress("extract")
+        self._tables_checked = False
+
+    def __call__(self) -> None:
+        self._upload.check()
+        done, toc = self._upload.done, self._upload.toc
+        if toc and not self._tables_checked:
+            self._tables_checked = True
+            self._check_tables()
+        self._progress(
             "dumping and uploading" if toc else "reading the catalog",
             bytes_done=sum(file.bytes for file in done),
             tables_done=sum(file.table is not None for file in done),
             tables_total=len(toc.table_data) if toc else None,
         )
 
-    return tick
+    def _check_tables(self) -> None:
+        """Stop where a table was emptied or rewritten before pg_dump locked it: it reads as empty then, with no error.
+
+        https://www.postgresql.org/docs/current/mvcc-caveats.html
+        """
+        with self._access.connect() as connection:
+            changed = self._snapshot.rewritten_tables(connection)
+        if changed:
+            raise Fault(
+                ExitCode.TRANSIENT,
+                f"{changed[0]} was truncated or rewritten after the snapshot was taken and before it was locked"
+                + (f", as were {len(changed) - 1} more tables" if changed[1:] else ""),
+            )
+
+
+def _fault(status: int, errors: str) -> Fault:
+    """What pg_dump's failure is. It names only what the snapshot's catalog has: what is not there was just dropped."""
+    fault = tool_fault("pg_dump", status, errors)
+    if "does not exist" in fault.message:
+        return Fault(ExitCode.TRANSIENT, f"{fault.message}: it was dropped after the snapshot was taken")
+    return fault
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ _NO_LIMITS = (
     " 'idle_in_transaction_session_timeout')"
 )
 """A snapshot or a lock is held for as long as a tool needs, whatever a role's limits are; pg_dump lifts its own too."""
+_HANGS_UP = re.compile(r"SSL SYSCALL|unexpected eof|closed unexpectedly")
+"""What libpq says over TLS of a server that goes away, as one does that fails over."""
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 _STOP_SECONDS = 20
 _MOST_ERROR_BYTES = 1 << 20
@@ -59,7 +61,8 @@ class Access:
         """Connect to the database, or to another (`name`) of the same server.
 
         Raises:
-            Fault: TRANSIENT where the server cannot be reached, CONFIG where it refuses the login or the name.
+            Fault: TRANSIENT where the server cannot be reached or the secret may have been rotated; CONFIG where it
+            refuses the login or the name.
         """
         database = self.database
         options: dict[str, Any] = {"sslrootcert": database.sslrootcert} if database.sslmode == "verify-full" else {}
@@ -84,11 +87,18 @@ class Access:
     def _refusal(self, error: psycopg.OperationalError, name: str) -> Fault:
         place = f"database {name} at {self.database.host}:{self.database.port}"
         text = str(error)
+        if "password authentication failed" in text and self.database.authentication == "secret":
+            # A secret is read when the task starts. The second attempt is another task, and there is no third.
+            return Fault(
+                ExitCode.TRANSIENT,
+                f"{place} refuses the password of user {self.database.user}: its secret was rotated since this task "
+                "read it, or is wrong",
+            )
         if "authentication failed" in text or "no pg_hba.conf entry" in text:
             return Fault(ExitCode.CONFIG, f"{place} refuses user {self.database.user}: check the credentials")
         if re.search(r"does not exist|not permitted to log in|permission denied", text):
             return Fault(ExitCode.CONFIG, f"{place}: {error_text(error)}")
-        if "certificate" in text or "SSL" in text:
+        if ("certificate" in text or "SSL" in text) and not _HANGS_UP.search(text):
             return Fault(
                 ExitCode.CONFIG, f"{place}: TLS with {self.database.sslmode} was not agreed: {error_text(error)}"
             )
@@ -251,12 +261,15 @@ def tool_fault(name: str, status: int, stderr: str) -> Fault:
     if "No space left" in stderr:
         code = ExitCode.NO_SPACE
     elif re.search(
-        # pg_dump makes its --lock-wait-timeout a statement_timeout.
+        # pg_dump makes its --lock-wait-timeout a statement_timeout. A password that the program's own connection was
+        # accepted with is refused where it was rotated since.
         r"(?:lock|statement) timeout|conflict with recovery|closed the connection|terminating connection"
-        r"|could not connect|deadlock",
+        r"|could not connect|deadlock|authentication failed",
         stderr,
     ):
         code = ExitCode.TRANSIENT
-    elif re.search(r"permission denied|row-level security|authentication failed", stderr):
+    elif re.search(r"permission denied|row-level security", stderr):
         code = ExitCode.CONFIG
+    elif "worker process died" in stderr and not re.search(r"(?i)\berror: (?!a worker)", stderr):
+        code, text = ExitCode.TRANSIENT, "a worker process died: if it does again, give the task more memory"
     return Fault(code, f"{name} failed ({status}): {text}")

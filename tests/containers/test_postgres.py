@@ -198,7 +198,7 @@ FAULTS = {
     'ERROR:  could not extend file "base/1/2": No space left on device': ExitCode.NO_SPACE,
     "ERROR:  permission denied for table users": ExitCode.CONFIG,
     'ERROR:  query would be affected by row-level security policy for table "users"': ExitCode.CONFIG,
-    'FATAL:  password authentication failed for user "x"': ExitCode.CONFIG,
+    'FATAL:  password authentication failed for user "x"': ExitCode.TRANSIENT,
     'ERROR:  relation "x" does not exist': ExitCode.UNAVAILABLE,
 }
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from etl_local.sample.marketplace import generate
@@ -31,32 +31,27 @@ def test_a_sample_that_no_disk_holds_is_refused_before_anything_starts(temporary
     )
 
 
-@contextlib.contextmanager
-def _swollen(standin: StandIn) -> Iterator[None]:
-    """A source that says it is larger than the disk: pg_database_size counts a file of holes as if it were full."""
-    (database,) = (
-        directory
-        for directory in (standin.directory / "source" / "base").iterdir()
-        if directory.name not in ("1", "4", "5")  # the template databases and postgres
-    )
-    file = database / "holes"
-    with file.open("wb") as holes:
-        holes.truncate(4 * shutil.disk_usage(standin.directory).free)
-    try:
-        yield
-    finally:
-        file.unlink()
+def _swell(standin: StandIn) -> None:
+    """Let a source's statistics say that its tables are larger than the disk."""
+    pages = shutil.disk_usage(standin.directory).free // 1024
+    with psycopg.connect(standin.source_dsn) as connection:
+        connection.execute(
+            "SELECT pg_restore_relation_stats('schemaname', schemaname::text, 'relname', tablename::text,"
+            " 'relpages', %s::integer) FROM pg_tables WHERE tableowner = current_user",
+            (pages,),
+        )
 
 
 def test_a_source_that_is_too_large_for_the_tasks_disk_is_not_dumped() -> None:
     with StandIn(scrub_directory=ROOT / "scrub") as standin:
         generate(standin.source_dsn, 0.02)
-        with _swollen(standin):
-            done = command(standin, "run", "dev", "--execution-name", "too-large")
+        _swell(standin)
+        done = command(standin, "run", "dev", "--execution-name", "too-large")
         assert (done.returncode, done.stderr) == (1, "")
         assert re.search(
-            r"extract    failed after \S+ s: no space: \S+ has \d+ MiB free, and the dump of \d+ MiB wants \d+ MiB: "
-            r"give the task more ephemeral storage\n",
+            r"extract    failed after \S+ s: no space: \S+ has \d+ MiB free, and \d+ files are on it at once, "
+            r"which want \d+ MiB where the tables are the largest: give the task more ephemeral storage, "
+            r"or fewer jobs\n",
             done.stdout,
         ), done.stdout
 

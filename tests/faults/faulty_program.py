@@ -78,7 +78,8 @@ _CODES: Mapping[str, frozenset[int]] = {
     # The next attempt finds what the first one did.
     "answer-lost": frozenset({ExitCode.DONE}),
     "body-lost": frozenset({ExitCode.TRANSIENT}),
-    "connection-lost": frozenset({ExitCode.TRANSIENT}),
+    # One that nothing more is asked of is not missed.
+    "connection-lost": frozenset({ExitCode.TRANSIENT, ExitCode.DONE}),
     "child-killed": frozenset({ExitCode.TRANSIENT}),
     "no-space": frozenset({ExitCode.NO_SPACE}),
 }

@@ -68,8 +68,9 @@ def test_a_table_that_may_not_be_read_is_refused(programs: Programs, database: s
 REFUSED: dict[str, tuple[dict[str, str], int, str]] = {
     "a wrong password": (
         {"DB_CREDENTIALS": json.dumps({"username": DUMP_ROLE, "password": "wrong"})},
-        78,
-        "database {database} at 127.0.0.1:{port} refuses user etl_dump: check the credentials",
+        75,
+        "database {database} at 127.0.0.1:{port} refuses the password of user etl_dump: its secret was rotated "
+        "since this task read it, or is wrong",
     ),
     "no such database": (
         {"DB_NAME": "no-such"},

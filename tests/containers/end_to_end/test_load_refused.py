@@ -84,8 +84,9 @@ REFUSED: dict[str, tuple[dict[str, str], int, str]] = {
     ),
     "a wrong password": (
         {"DB_CREDENTIALS": '{"password": "wrong"}'},
-        78,
-        "database postgres at 127.0.0.1:{port} refuses user etl_load: check the credentials",
+        75,
+        "database postgres at 127.0.0.1:{port} refuses the password of user etl_load: its secret was rotated "
+        "since this task read it, or is wrong",
     ),
 }  # fmt: skip
 
