@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from etl_runtime.contract import EXECUTION_ID_TAG, ExitCode
 from etl_runtime.faults import Fault, check_stopping
@@ -115,9 +116,17 @@ class Bucket:
                     parts.append({"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": checksum})
             answer = self.client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
         except BaseException:
-            self.client.abort_multipart_upload(**target)
+            self._abort(target)
             raise
         return answer.get("VersionId", "")
+
+    def _abort(self, target: Any) -> None:
+        """Abort an upload in parts; what stopped it is told, not that S3 is not there for this either.
+
+        A lifecycle rule aborts it then.
+        """
+        with suppress(ClientError, BotoCoreError):
+            self.client.abort_multipart_upload(**target)
 
     def write_manifest(self, key: str, content: bytes) -> str | None:
         """Store a manifest unless one is there; its version id, or None where there was one already."""
@@ -186,6 +195,6 @@ class Bucket:
                 parts.append({"PartNumber": number, "ETag": copied["CopyPartResult"].get("ETag", "")})
             answer = self.client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
         except BaseException:
-            self.client.abort_multipart_upload(**target)
+            self._abort(target)
             raise
         return answer.get("VersionId", "")

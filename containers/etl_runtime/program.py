@@ -29,7 +29,17 @@ from etl_runtime.faults import Fault, Terminated, stopping
 Log = structlog.stdlib.BoundLogger
 
 _TRANSIENT_CODES = frozenset(
-    {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "ServiceUnavailable", "InternalError", "503"}
+    {
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "InternalError",
+        "503",
+        # It was completed, and the answer to that was lost.
+        "NoSuchUpload",
+    }
 )
 
 

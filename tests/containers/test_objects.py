@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from etl_runtime import faults, objects
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault, Terminated
@@ -32,7 +32,7 @@ class Watched:
         def call(**arguments: Any) -> Any:
             self.calls.append((name, arguments))
             answer = self.answers.get(name)
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 raise answer
             if callable(answer):
                 return answer(**arguments)
@@ -105,6 +105,16 @@ def test_an_upload_in_parts_that_fails_leaves_nothing(
     with pytest.raises(ClientError):
         _bucket(client).upload(path, KEY, digest)
     assert (_uploads(s3, "raw"), _bucket(client).read(KEY)) == ([], None)
+
+
+def test_what_stopped_an_upload_is_told_even_where_it_cannot_be_aborted(
+    client: Watched, tmp_path: Path, small_parts: int
+) -> None:
+    path, digest = _file(tmp_path, bytes(small_parts * 2))
+    client.answers["upload_part"] = Terminated()
+    client.answers["abort_multipart_upload"] = EndpointConnectionError(endpoint_url="https://s3.example.com")
+    with pytest.raises(Terminated):
+        _bucket(client).upload(path, KEY, digest)
 
 
 def test_an_upload_in_parts_ends_at_sigterm(s3: S3Client, client: Watched, tmp_path: Path, small_parts: int) -> None:

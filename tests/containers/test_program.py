@@ -73,6 +73,11 @@ ENDINGS: dict[str, tuple[BaseException, ExitCode, str]] = {
         ExitCode.UNAVAILABLE,
         "AWS refused PutObject: AccessDenied; check the role, the bucket's owner and its key",
     ),
+    "the answer to an upload's completion was lost": (
+        _refused("NoSuchUpload"),
+        ExitCode.TRANSIENT,
+        "AWS refused PutObject: NoSuchUpload; it may pass",
+    ),
     "AWS says later": (_refused("SlowDown"), ExitCode.TRANSIENT, "AWS refused PutObject: SlowDown; it may pass"),
     "no credentials": (NoCredentialsError(), ExitCode.CONFIG, "no AWS credentials: give the task a role"),
     "no route": (

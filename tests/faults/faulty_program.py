@@ -53,7 +53,7 @@ class Point:
     @property
     def kind(self) -> str:
         """What it has in common with points that differ in a number alone."""
-        return re.sub(r"\d+", "#", self.effect)
+        return re.sub(r"(?<![A-Za-z])\d+", "#", self.effect)
 
     @property
     def faults(self) -> tuple[str, ...]:
