@@ -84,6 +84,7 @@ class Load(pulumi.ComponentResource):
             Env.LOAD_BUCKET: self.bucket.name,
             Env.LOAD_BUCKET_OWNER: home.account_id,
             Env.RESTORE_JOBS: str(settings.task.jobs),
+            Env.RESTORE_MODE: settings.mode,
             Env.ALLOWED_RULES: ",".join(settings.allowed_rules),
             Env.KEEP_PREVIOUS_HOURS: str(settings.keep_previous_hours),
             Env.KEEP_PREVIOUS_MOST: str(settings.keep_previous_most),

@@ -159,6 +159,7 @@ class LoadSettings:
     transform_role_arns: tuple[str, ...]
     dispatcher_role_arns: tuple[str, ...]
     clean_retention_days: int
+    mode: str
     keep_previous_hours: int
     keep_previous_most: int
     post_load_scripts: str

@@ -105,6 +105,7 @@ def read_load(file: StackFile, environment: str, account_id: str, protection: Pr
         transform_role_arns=file.texts("transformRoleArns", ROLE_ARN, "ARNs of roles", at_least=1),
         dispatcher_role_arns=file.texts("dispatcherRoleArns", ROLE_ARN, "ARNs of roles"),
         clean_retention_days=file.integer("cleanRetentionDays", 1, 365),
+        mode=file.choice("loadMode", contract.RESTORE_MODES),
         keep_previous_hours=file.integer("keepPreviousHours", 0, 720),
         keep_previous_most=file.integer("keepPreviousMost", 1, 10),
         post_load_scripts=_post_load_scripts(file),

@@ -6,6 +6,7 @@ downloaded, digested, decompressed, counted and copied in one pass, several at o
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -27,7 +28,6 @@ from etl_runtime.toc import TOC_NAME, Toc, TocEntry, read_toc, relation
 from etl_runtime.trusted_sql import trusted
 
 PG_RESTORE_OPTIONS = (
-    "--exit-on-error",
     "--no-owner",
     "--no-privileges",
     "--no-publications",
@@ -128,7 +128,7 @@ class ArchiveRestore:
         self._prefix = prefix
         self._manifest = manifest
         self._jobs = jobs
-        self._progress = progress
+        self.progress = progress
         self._failed = threading.Event()
         self._temporary = TemporaryDirectory(prefix="load-", dir=mount_point)
         self._directory = Path(self._temporary.name) / prefix.dump_filename
@@ -201,7 +201,7 @@ class ArchiveRestore:
                     with connection.transaction():
                         copy_rows(connection, entry, file, self.reader(file), new=True)
                     done[worker] += file.bytes
-                    self._progress(sum(done))
+                    self.progress(sum(done))
 
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="restore") as pool:
             workers = [pool.submit(self._until_failure, work, worker) for worker in range(self._jobs)]
@@ -238,21 +238,40 @@ class ArchiveRestore:
         Raises:
             Fault: a file is not what its manifest says, or pg_restore's failure.
         """
+        self._pg_restore(environment, f"--jobs={self._jobs}", *self._rest_options())
+
+    def definitions_text(self) -> bytes:
+        """What `definitions` runs, as SQL in the archive's encoding."""
+        return self._text("--section=pre-data")
+
+    def rest_text(self) -> bytes:
+        """What `rest` runs, as SQL in the archive's encoding; large objects are in it whole."""
+        return self._text(*self._rest_options())
+
+    def _rest_options(self) -> list[str]:
         for file in self._manifest.files:
             if file.table is None and file.name != TOC_NAME:
                 self._download(file)
         listed = self._directory.with_name("restore.list")
         listed.write_text("".join(f"{e.dump_id};\n" for e in self.toc.entries if e.description != "TABLE DATA"))
-        self._pg_restore(
-            environment, f"--jobs={self._jobs}", f"--use-list={listed}", "--section=data", "--section=post-data"
-        )
+        return [f"--use-list={listed}", "--section=data", "--section=post-data"]
 
     def _download(self, file: ArchiveFile) -> None:
         path = self._directory / file.name
         self._bucket.download(self._prefix.key(file.name), file.version_id, file.sha256, path)
 
+    def _text(self, *options: str) -> bytes:
+        # psql's own lines begin and end the text, and are known by a key of our own making.
+        key, path = secrets.token_hex(16), self._directory.with_name("restore.sql")
+        self._run({}, f"--restrict-key={key}", f"--file={path}", *options)
+        text = path.read_bytes()
+        return text.replace(f"\\restrict {key}\n".encode(), b"").replace(f"\\unrestrict {key}\n".encode(), b"")
+
     def _pg_restore(self, environment: Mapping[str, str], *options: str) -> None:
-        argv = [tool("pg_restore"), f"--dbname={environment['PGDATABASE']}", *PG_RESTORE_OPTIONS, *options]
-        status, errors = run_tool([*argv, str(self._directory)], environment)
+        self._run(environment, f"--dbname={environment['PGDATABASE']}", "--exit-on-error", *options)
+
+    def _run(self, environment: Mapping[str, str], *options: str) -> None:
+        argv = [tool("pg_restore"), *PG_RESTORE_OPTIONS, *options, str(self._directory)]
+        status, errors = run_tool(argv, environment)
         if status != 0:
             raise tool_fault("pg_restore", status, errors)

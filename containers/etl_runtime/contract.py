@@ -92,6 +92,7 @@ class Env(StrEnum):
 
     # pg_restore
     RESTORE_JOBS = "RESTORE_JOBS"
+    RESTORE_MODE = "RESTORE_MODE"
     ALLOWED_RULES = "ALLOWED_RULES"
     PROTECTED_ACCOUNTS = "PROTECTED_ACCOUNTS"
     PROTECTED_LOAD_TARGET = "PROTECTED_LOAD_TARGET"
@@ -102,6 +103,8 @@ class Env(StrEnum):
 
 PROOF_SCOPES: Final = ("changed", "everything")
 """Where a transform looks for originals: in what is written anew and in all definitions, or in whatever is released."""
+RESTORE_MODES: Final = ("swap", "in-place")
+"""How a target is replaced: by another database under its name, or in its own place in one transaction."""
 
 _DATABASE_ENV: Final = frozenset(
     {Env.DB_HOST, Env.DB_PORT, Env.DB_NAME, Env.DB_USER, Env.DB_AUTHENTICATION, Env.DB_SSLMODE}

@@ -15,6 +15,7 @@ from etl_runtime.archive_restore import ArchiveRestore
 from etl_runtime.aws import caller_account, s3_client
 from etl_runtime.contract import PG_RESTORE_CONTAINER, PROTECTED_ENVIRONMENTS, Env, ExitCode, load_target
 from etl_runtime.faults import Fault, check_stopping
+from etl_runtime.in_place import load_in_place
 from etl_runtime.manifest import Manifest, read_manifest, sha256
 from etl_runtime.objects import Bucket
 from etl_runtime.post_load import run_post_load
@@ -105,14 +106,34 @@ class Load:
                 log.info("finished", already_done=True, bytes=0, rows=0, tables=0, seconds=self._seconds())
                 return
             self._make_room(target, connection, manifest)
-            try:
-                tables = self._fill(target, connection, manifest)
-                self._progress("swapping", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
-                swap_in(target, connection, manifest_sha256)
-            except BaseException:
-                self._drop(target)
-                raise
+            with self._archive(manifest) as archive:
+                if settings.mode == "in-place":
+                    self._progress("replacing in place", bytes_total=manifest.bytes)
+                    load_in_place(target, archive, settings.post_load, manifest_sha256)
+                else:
+                    self._load_beside(target, connection, archive, manifest_sha256)
+                tables = len(archive.tables)
         log.info("finished", bytes=manifest.bytes, rows=manifest.rows, tables=tables, seconds=self._seconds())
+
+    def _archive(self, manifest: Manifest) -> ArchiveRestore:
+        settings = self.settings
+        step = "replacing in place" if settings.mode == "in-place" else "restoring rows"
+
+        def restored(done: int) -> None:
+            self._progress(step, bytes_done=done, bytes_total=manifest.bytes)
+
+        return ArchiveRestore(self.bucket, settings.prefix, manifest, settings.mount_point, settings.jobs, restored)
+
+    def _load_beside(
+        self, target: TargetDatabase, connection: Connection, archive: ArchiveRestore, manifest_sha256: str
+    ) -> None:
+        try:
+            self._fill(target, connection, archive)
+            self._progress("swapping")
+            swap_in(target, connection, manifest_sha256)
+        except BaseException:
+            self._drop(target)
+            raise
 
     def _make_room(self, target: TargetDatabase, connection: Connection, manifest: Manifest) -> None:
         """See that the target can take the dump, and only then drop what is kept no longer."""
@@ -127,28 +148,21 @@ class Load:
             target.drop(connection, database)
             logger().info("dropped", database=database)
 
-    def _fill(self, target: TargetDatabase, connection: Connection, manifest: Manifest) -> int:
+    def _fill(self, target: TargetDatabase, connection: Connection, archive: ArchiveRestore) -> None:
         settings = self.settings
-
-        def restored(done: int) -> None:
-            self._progress("restoring rows", bytes_done=done, bytes_total=manifest.bytes)
-
-        archive = ArchiveRestore(self.bucket, settings.prefix, manifest, settings.mount_point, settings.jobs, restored)
-        with archive:
-            target.create(connection, archive.toc.encoding)
-            archive.definitions(target.access.tool_environment(target.load))
-            restored(0)
-            archive.rows(lambda: target.access.connect(target.load))
-            self._progress("making indexes", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
-            options = index_options(connection, settings.jobs)
-            archive.rest(target.access.tool_environment(target.load) | {"PGOPTIONS": options})
-        self._progress("analyzing", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
+        target.create(connection, archive.toc.encoding)
+        archive.definitions(target.access.tool_environment(target.load))
+        archive.progress(0)
+        archive.rows(lambda: target.access.connect(target.load))
+        self._progress("making indexes")
+        options = index_options(connection, settings.jobs)
+        archive.rest(target.access.tool_environment(target.load) | {"PGOPTIONS": options})
+        self._progress("analyzing")
         self._analyze(target)
         if settings.post_load:
-            self._progress("running post-load scripts", bytes_done=manifest.bytes, bytes_total=manifest.bytes)
+            self._progress("running post-load scripts")
             with target.access.connect(target.load) as new, new.transaction():
                 run_post_load(new, settings.post_load)
-        return len(archive.toc.table_data)
 
     def _drop(self, target: TargetDatabase) -> None:
         """Remove the half-made database. Its own connection: the other one may be the reason for being here."""

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from etl_runtime.contract import (
     PROOF_SCOPES,
+    RESTORE_MODES,
     ContractError,
     DumpPrefix,
     Env,
@@ -335,6 +336,7 @@ class LoadSettings(TargetSettings):
     prefix: DumpPrefix
     bucket: str
     jobs: int
+    mode: str
     allowed_rules: frozenset[str]
     post_load: Mapping[str, str]
     keep_previous_hours: int
@@ -355,6 +357,7 @@ class LoadSettings(TargetSettings):
             prefix=_prefix(env, Env.LOAD_FILENAME),
             bucket=env.text(Env.LOAD_BUCKET),
             jobs=env.integer(Env.RESTORE_JOBS, 1, 64),
+            mode=env.choice(Env.RESTORE_MODE, RESTORE_MODES, RESTORE_MODES[0]),
             allowed_rules=_words(env, Env.ALLOWED_RULES),
             post_load=_post_load(env),
             keep_previous_hours=env.integer(Env.KEEP_PREVIOUS_HOURS, 0, 24 * 90, 24),

@@ -42,6 +42,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def load_mark(execution_id: str, manifest_sha256: str) -> dict[str, str]:
+    """The mark of a database that an execution has just filled."""
+    return {
+        "execution_id": execution_id,
+        "manifest_sha256": manifest_sha256,
+        "loaded_at": now().isoformat(timespec="seconds"),
+    }
+
+
 class TargetDatabase:
     """The target of one load.
 

@@ -15,7 +15,7 @@ from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
 from etl_runtime.postgres import Connection
 from etl_runtime.postgres_errors import error_text
-from etl_runtime.target_database import MAINTENANCE_DATABASE, TargetDatabase, now
+from etl_runtime.target_database import MAINTENANCE_DATABASE, TargetDatabase, load_mark, now
 
 _EVERY_SECONDS = 0.02
 
@@ -34,11 +34,7 @@ def swap_in(target: TargetDatabase, connection: Connection, manifest_sha256: str
     Raises:
         Fault: UNAVAILABLE when the renames are refused or sessions do not end.
     """
-    mark = {
-        "execution_id": target.execution_id,
-        "manifest_sha256": manifest_sha256,
-        "loaded_at": now().isoformat(timespec="seconds"),
-    }
+    mark = load_mark(target.execution_id, manifest_sha256)
     if not target.exists(connection, target.live):
         with connection.transaction():
             _rename(connection, target.load, target.live)
@@ -96,6 +92,9 @@ def _exchange(
             target.write_mark(connection, target.old, old_mark)
             target.write_mark(connection, target.live, live_mark)
     except psycopg.Error as error:
+        if error.sqlstate is None or error.sqlstate.startswith("57P"):
+            # The connection is gone, and perhaps after the server had done it all; the next run will see.
+            raise
         raise Fault(ExitCode.UNAVAILABLE, f"swap refused, {target.live} is as it was: {error_text(error)}") from None
 
 

@@ -151,6 +151,7 @@ def test_load_reads_its_whole_environment(environments: dict[str, dict[str, str]
         bucket_owner="210987654321",
         database=_database(),
         jobs=4,
+        mode="swap",
         allowed_rules=frozenset({"aa", "bb"}),
         protected_accounts=frozenset({"974531504241"}),
         protected_load_target="",
@@ -164,6 +165,7 @@ def test_load_reads_its_whole_environment(environments: dict[str, dict[str, str]
         "POST_LOAD_SCRIPTS": '{"10-grants.sql": "GRANT\\n…;"}',
         "KEEP_PREVIOUS_HOURS": "0",
         "KEEP_PREVIOUS_MOST": "1",
+        "RESTORE_MODE": "in-place",
         "DB_STORAGE_GIB": "100",
         "PROTECTED_LOAD_TARGET": "1/host/shop",
     }
@@ -172,6 +174,7 @@ def test_load_reads_its_whole_environment(environments: dict[str, dict[str, str]
         post_load={"10-grants.sql": "GRANT\n…;"},
         keep_previous_hours=0,
         keep_previous_most=1,
+        mode="in-place",
         storage_gib=100,
         protected_load_target="1/host/shop",
     )

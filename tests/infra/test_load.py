@@ -96,6 +96,7 @@ def test_the_tasks_environment_is_this(sbx: Deployment, rules: Any) -> None:
         "MOUNT_POINT": "/scratch",
         "PROTECTED_ACCOUNTS": PROD,
         "RESTORE_JOBS": "4",
+        "RESTORE_MODE": "swap",
         "TMPDIR": "/scratch",
     }
 

@@ -161,6 +161,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = (
         ("sbx", {"dispatcherRoleArns": ["root"]}, "dispatcherRoleArns must hold ARNs of roles, got 'root'"),
         ("sbx", {"cleanRetentionDays": 0}, "cleanRetentionDays must be 1 to 365, got 0"),
         ("sbx", {"keepPreviousHours": -1}, "keepPreviousHours must be 0 to 720, got -1"),
+        ("sbx", {"loadMode": "inplace"}, "loadMode must be one of swap, in-place, got 'inplace'"),
         ("sbx", {"keepPreviousMost": 0}, "keepPreviousMost must be 1 to 10, got 0"),
         ("sbx", {"postLoadDirectory": "/nowhere"}, "postLoadDirectory must be a directory, got '/nowhere'"),
         ("sbx", {"loadMemoryMib": 12}, "loadMemoryMib must be 512 to 122880, got 12"),

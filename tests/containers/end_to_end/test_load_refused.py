@@ -210,3 +210,38 @@ def test_a_release_that_is_not_what_it_should_be_leaves_the_live_database_as_it_
     assert run.code == code, run.text
     assert error in run.error
     assert (databases(programs, live), tables(programs, live)) == ([live], {"public.before": 0})
+
+
+@pytest.mark.parametrize("keep", ["24", "0"])
+def test_a_disk_without_room_for_what_the_database_took_at_its_source_is_refused(
+    programs: Programs, load: Load, live: str, changed_release: Release, keep: str
+) -> None:
+    assert load(DB_STORAGE_GIB="100").event("storage")["bytes_free"] < 100 << 30
+    before = databases(programs, live)
+    bucket = changed_release(lambda manifest, _: manifest.update(database_bytes=1 << 40))
+    run = load("load-2", LOAD_BUCKET=bucket, DB_STORAGE_GIB="100", KEEP_PREVIOUS_HOURS=keep)
+    assert run.code == 73, run.text
+    assert run.error.startswith("the target's disk has ")
+    assert run.error.endswith(
+        "GiB free, and a load of this dump needs 1536.0 GiB: enlarge it, or keep fewer previous databases"
+    )
+    assert databases(programs, live) == before
+
+
+def test_a_constraint_that_the_rows_do_not_meet_is_not_swapped_in(
+    programs: Programs, load: Load, live: str, changed_release: Release
+) -> None:
+    """pg_restore by itself would go on, and end with a warning."""
+
+    def twice(manifest: dict[str, Any], objects: dict[str, bytes]) -> None:
+        file = next(file for file in manifest["files"] if file["table"] == "public.users")
+        rows = gzip.decompress(objects[file["name"]]).removesuffix(b"\\.\n\n\n").splitlines(keepends=True)
+        body = gzip.compress(b"".join([*rows[:-1], rows[0]]) + b"\\.\n\n\n")
+        objects[file["name"]] = body
+        file.update(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+
+    run = load(LOAD_BUCKET=changed_release(twice))
+    assert run.code == 69, run.text
+    assert run.error.startswith("pg_restore failed (1): ")
+    assert run.error.endswith(('index "users_email_key"', 'index "users_pkey"'))
+    assert (databases(programs, live), tables(programs, live)) == ([live], {"public.before": 0})

@@ -132,10 +132,10 @@ def _count_aws(points: Points) -> None:
             raise ConnectionClosedError(endpoint_url=request.url)
         return answer
 
-    def counted_read(self: Any, amount: int | None = None) -> bytes:
+    def counted_read(self: Any, amt: int | None = None) -> bytes:
         if points.passed("aws body read: before"):
             raise ReadTimeoutError(endpoint_url="https://aws.invalid")
-        return read(self, amount)
+        return read(self, amt)
 
     botocore.client.BaseClient._make_api_call = counted_call
     botocore.endpoint.Endpoint._send = played_send
