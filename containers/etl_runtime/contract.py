@@ -105,6 +105,8 @@ class Env(StrEnum):
 
 PROOF_SCOPES: Final = ("changed", "everything")
 """Where a transform looks for originals: in what is written anew and in all definitions, or in whatever is released."""
+RESTORE_MODES: Final = ("swap", "in-place")
+"""How a target is replaced: by another database under its name, or in its own place in one transaction."""
 
 RESTORE_MODES: Final = ("swap", "in-place")
 """How a target is replaced: by another database under its name, or in its own place in one transaction."""
