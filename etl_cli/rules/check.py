@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+import secrets
 from itertools import chain
 from pathlib import Path
 
 import psycopg
+from etl_runtime import scrub_functions
 from etl_runtime.contract import RULES_FILE
 from etl_runtime.rules_document import parse_rules
 from etl_runtime.scratch import ADMINISTRATOR, Scratch
-from etl_runtime.trusted_sql import trusted
 
 from etl_cli.ending import CommandError, RefusedError
 from etl_cli.rules.check_classification import check_classification
@@ -24,11 +24,9 @@ from etl_cli.rules.schema import Schema
 from etl_cli.rules.schema_definition import Lacking, make_schema
 from etl_cli.rules.script_effects import read_effects
 
-_SCRUB_FUNCTIONS = files("etl_runtime").joinpath("sql", "scrub.sql")
-
 
 def prepare_scratch(scratch: Scratch, schema: Schema) -> Lacking:
-    """Make a schema and the `scrub` functions in a scratch server's empty database.
+    """Make a schema and the `scrub` functions, with a key of the moment, in a scratch server's empty database.
 
     Raises:
         CommandError: it cannot be made.
@@ -36,7 +34,7 @@ def prepare_scratch(scratch: Scratch, schema: Schema) -> Lacking:
     try:
         lacking = make_schema(scratch, schema)
         with scratch.connect(ADMINISTRATOR) as connection:
-            connection.execute(trusted(_SCRUB_FUNCTIONS.read_text(encoding="utf-8")))
+            scrub_functions.install(connection, secrets.token_hex(32))
     except psycopg.Error as error:
         raise CommandError(f"the schema cannot be made here: {error.diag.message_primary or 'no connection'}") from None
     return lacking

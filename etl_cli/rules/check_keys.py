@@ -92,6 +92,6 @@ def _collisions(inspection: Inspection, table: RuledTable, name: str, index: Uni
 
 def _advice(function: str) -> str:
     if function == "token":
-        return "scrub.token is one to one from 30 digits on"
+        return "scrub.token is one to one from 16 digits on"
     better = MANY_TO_ONE.get(function) or "scrub.token(…, 32)"
     return f"scrub.{function} is not one to one, {better} is" if function else f"{better} is one to one"

@@ -15,8 +15,6 @@ from etl_cli.rules.findings import Finding
 from etl_cli.rules.inspection import Inspection, RuledTable
 from etl_cli.rules.schema_definition import Lacking
 
-_NO_KEY = "00" * 32
-"""Nothing is computed with it: a statement is planned, over no row."""
 _OF_AN_EXTENSION = (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedObject)
 
 
@@ -28,7 +26,6 @@ def check_types(inspection: Inspection, connection: Connection, lacking: Lacking
         connection: To a scratch database that has the schema and the `scrub` functions.
         lacking: What could not be made in it.
     """
-    connection.execute("SELECT pg_catalog.set_config('scrub.key', %s, false)", [_NO_KEY])
     for table in inspection.kept:
         for name, (column, rule) in table.changed.items():
             subject = f"{table.table.name}.{name}"

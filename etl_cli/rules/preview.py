@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -69,7 +68,6 @@ def preview_rows(connection: Connection, schema: Schema, table: RuledTable, rows
     query += f" WHERE ({table.rule.where})" if table.rule.where else ""
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute("SELECT pg_catalog.set_config('scrub.key', %s, true)", [secrets.token_hex(32)])
             with connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(source, columns)) as copy:
                 for row in rows:
                     copy.write_row(row)

@@ -52,6 +52,13 @@ def test_the_help_of_every_command_says_what_each_exit_status_means(command: str
     assert f"Exit status — {told}" in " ".join(invoke(*command.split(), "--help").split())
 
 
+@pytest.mark.parametrize("command", ["check", "init", "preview", "diff", "snapshot"])
+def test_each_command_about_rules_has_examples_and_says_what_its_exit_status_means(command: str) -> None:
+    shown = invoke("rules", command, "--help")
+    assert f"postgres-etl rules {command}" in shown
+    assert "Exit status — 0 " in shown
+
+
 def test_help_loads_neither_aws_nor_kubernetes_nor_the_stand_in() -> None:
     code = (
         "import sys; from etl_cli.main import app; "

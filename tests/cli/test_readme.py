@@ -37,6 +37,18 @@ def test_a_demo_of_a_database_of_ones_own_is_called_by_its_path(tmp_path: Path, 
     assert demo["source"] == "postgresql://reader@localhost/shop"
 
 
+def test_the_commands_about_rules_are_ones_that_there_are(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "my-scrub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+    calls = re.findall(r"postgres-etl rules (\w+)([^\n#]*)", blocks)
+    assert [name for name, _ in calls] == ["init", "check", "preview", "diff", "snapshot"]
+    group = typer.main.get_command(app).commands["rules"]  # type: ignore[attr-defined]  # of a group
+    for name, arguments in calls:
+        parameters = group.commands[name].make_context(name, shlex.split(arguments)).params
+        assert parameters["scrub"] == Path("my-scrub")
+
+
 def test_no_command_is_called_by_a_name_that_nothing_installs() -> None:
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
     assert re.findall(r"^\s*postgres-etl .*", blocks, re.MULTILINE) == []

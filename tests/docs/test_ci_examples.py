@@ -94,6 +94,13 @@ def test_without_credentials_the_offline_preview_still_runs(workflow: dict[Any, 
         assert "git diff --exit-code --stat docs/rendered" in text
 
 
+def test_the_scrub_rules_are_checked_on_a_pull_request(workflow: dict[Any, Any]) -> None:
+    runs = [step.get("run", "") for step in steps(workflow["jobs"]["offline"])]
+    assert ".venv/bin/postgres-etl rules check --format github" in runs
+    stage = JENKINSFILE.partition("stage('Without credentials')")[2].partition("stage('Preview')")[0]
+    assert "script: '.venv/bin/postgres-etl rules check'" in stage
+
+
 def test_jenkins_previews_every_stack_on_a_pull_request_and_posts_it() -> None:
     stage = JENKINSFILE.partition("stage('Preview')")[2].partition("stage('Update dev')")[0]
     assert "changeRequest()" in stage
