@@ -17,7 +17,7 @@ from psycopg import sql
 
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
-from etl_runtime.postgres import Connection, clean_environment, end, tool
+from etl_runtime.postgres import Connection, clean_environment, end, tool, tool_fault
 from etl_runtime.postgres_errors import error_text, tool_errors
 
 ADMINISTRATOR = "postgres"
@@ -132,6 +132,8 @@ class Scratch:
             text=True,
             check=False,
         )
+        if made.returncode == -signal.SIGKILL:
+            raise tool_fault("initdb", made.returncode, "")
         if made.returncode != 0:
             space = "No space left" in made.stderr
             raise Fault(
@@ -161,6 +163,8 @@ class Scratch:
         while time.monotonic() < deadline:
             assert self._server is not None  # noqa: S101 - set just before the only call
             if self._server.poll() is not None:
+                if self._server.returncode == -signal.SIGKILL:
+                    raise tool_fault("the scratch server", self._server.returncode, "")
                 break
             try:
                 self.connect(ADMINISTRATOR, "postgres").close()
@@ -191,7 +195,15 @@ class Scratch:
         }
 
 
+def is_lost(error: psycopg.Error) -> bool:
+    """Whether the server went away, or ended the session with itself: no fault of a statement or a row."""
+    state = error.sqlstate
+    gone = isinstance(error, psycopg.OperationalError) if state is None else state.startswith(("08", "57P"))
+    return gone or isinstance(error, psycopg.errors.OutOfMemory)
+
+
 def scratch_fault(what: str, error: psycopg.Error) -> Fault:
     """The fault that an error in the scratch database is."""
-    space = isinstance(error, psycopg.errors.DiskFull)
-    return Fault(ExitCode.NO_SPACE if space else ExitCode.DATA, f"{what}: {error_text(error)}")
+    if isinstance(error, psycopg.errors.DiskFull):
+        return Fault(ExitCode.NO_SPACE, f"{what}: {error_text(error)}")
+    return Fault(ExitCode.TRANSIENT if is_lost(error) else ExitCode.DATA, f"{what}: {error_text(error)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import psycopg
 
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
-from etl_runtime.postgres import clean_environment, psql_arguments, run_tool, tool
+from etl_runtime.postgres import clean_environment, psql_arguments, run_tool, tool, tool_fault
 from etl_runtime.postgres_errors import statement_error
 from etl_runtime.scratch import ADMINISTRATOR, SCRUBBER, Scratch, scratch_fault
 from etl_runtime.script_variables import ScriptVariables
@@ -115,6 +116,8 @@ def _state(scratch: Scratch) -> _State:
         errors="surrogateescape",
         check=False,
     )
+    if dumped.returncode == -signal.SIGKILL:
+        raise tool_fault("pg_dump", dumped.returncode, "")
     if dumped.returncode != 0:
         raise Fault(ExitCode.UNAVAILABLE, "the scratch database's definitions cannot be read, so nothing can be proved")
     # The key on these lines is a new random one each time.
@@ -160,6 +163,8 @@ def run_scripts(
     environment = scratch.tool_environment() | {"PGCLIENTENCODING": "UTF8"} | variables.environment
     status, errors = run_tool(psql_arguments([first, *scripts, last]), environment)
     if status != 0:
+        if stopped := _not_by_a_script(status, errors):
+            raise stopped
         if known is not None and _may_want_rows(errors):
             raise OutOfReachError
         raise Fault(ExitCode.DATA, f"scrub script stopped: {variables.hidden(script_error(errors, scripts))}")
@@ -187,8 +192,23 @@ def run_scripts(
 _ERROR = re.compile(
     r"^psql:(?P<file>.+?):(?P<line>\d+): (?:ERROR|FATAL|error):\s+(?:(?P<state>[0-9A-Z]{5}): )?(?P<text>.*)$"
 )
+_GONE = re.compile(
+    r"^psql:.+?:\d+: (?:\w+:\s+)?(?:57P0\d: |connection to server was lost|server closed the connection)", re.M
+)
+_FULL = re.compile(r"^psql:.+?:\d+: ERROR:\s+53100: ", re.M)
 _PLACE = re.compile(r"^(SCHEMA|TABLE|COLUMN|CONSTRAINT) NAME:\s+(.+)$")
 _ROWS_AS_STATEMENTS = re.compile(r"\\g(?:exec|set)")
+
+
+def _not_by_a_script(status: int, errors: str) -> Fault | None:
+    """The fault where it was the server or its disk that stopped the scripts, or something killed psql."""
+    if status == -signal.SIGKILL:
+        return tool_fault("psql", status, "")
+    if _FULL.search(errors):
+        return Fault(ExitCode.NO_SPACE, "no space: a scrub script filled the scratch disk; give it a larger one")
+    if _GONE.search(errors):
+        return Fault(ExitCode.TRANSIENT, "the scratch server went away under a scrub script: check the pod's memory")
+    return None
 
 
 def _may_want_rows(errors: str) -> bool:

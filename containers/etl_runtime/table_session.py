@@ -13,7 +13,7 @@ from etl_runtime.contract import ExitCode
 from etl_runtime.copy_out import copied_out
 from etl_runtime.faults import Fault
 from etl_runtime.postgres import Connection
-from etl_runtime.scratch import scratch_fault
+from etl_runtime.scratch import is_lost, scratch_fault
 from etl_runtime.table_shape import REFUSED, TableShape
 from etl_runtime.trusted_sql import trusted
 
@@ -87,7 +87,9 @@ class TableSession:
         query = sql.SQL("SELECT {}").format(shape.column(column).fitted(expression))
         try:
             return self._copied_out(query)
-        except psycopg.Error:
+        except psycopg.Error as error:
+            if is_lost(error):
+                raise scratch_fault(shape.table.name, error) from None
             return None
 
     def _stage(self, shape: TableShape) -> None:
@@ -148,6 +150,8 @@ class TableSession:
             yield
         except psycopg.Error as error:
             table = shape.table
+            if is_lost(error):
+                raise scratch_fault(table.name, error) from None
             if error.sqlstate == REFUSED and error.diag.message_primary:
                 told = shape.conditions[int(error.diag.message_primary)].told
                 raise Fault(

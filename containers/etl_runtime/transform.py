@@ -19,6 +19,7 @@ from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest, read_manifest
 from etl_runtime.objects import Bucket
 from etl_runtime.plan import Plan, make_plan
+from etl_runtime.postgres import lost_connections
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
 from etl_runtime.proof.proof import proof_document
@@ -140,7 +141,7 @@ class Transform:
         if not scripts and not plan.rewritten:
             return plan, None, dump.toc.changed(dropped, {})
         self._progress("starting the scratch server", tables_total=total)
-        with Scratch(directory, dump.toc.encoding) as scratch:
+        with lost_connections(), Scratch(directory, dump.toc.encoding) as scratch:
             restore = ScratchRestore(
                 scratch,
                 dump,

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from etl_runtime.contract import DumpPrefix, ExitCode
+from etl_runtime.data_file import SUFFIXES
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile, Manifest
 from etl_runtime.objects import Bucket
@@ -152,12 +155,68 @@ def test_files_that_the_table_of_contents_does_not_agree_with_are_refused(
     assert (fault.code, fault.message) == (ExitCode.DATA, message)
 
 
-def test_a_file_of_another_number_of_rows_is_refused(bucket: Bucket, store: Store) -> None:
-    store({**FILES, "1001.dat.gz": packed("gzip", b"1\ta\n2\tb\n" + COPY_END)})
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (b"1\ta\n2\tb\n", "1001.dat.gz has more rows than its manifest says, 1"),
+        (b"", "1001.dat.gz has 0 rows and its manifest says 1"),
+    ],
+)
+def test_a_file_of_another_number_of_rows_is_refused(bucket: Bucket, store: Store, rows: bytes, message: str) -> None:
+    store({**FILES, "1001.dat.gz": packed("gzip", rows + COPY_END)})
     dump = RawDump.open(bucket, PREFIX, "")
     with pytest.raises(Fault) as stopped:
         list(dump.rows(dump.manifest.file("1001.dat.gz")))
-    assert (stopped.value.code, stopped.value.message) == (
+    assert (stopped.value.code, stopped.value.message) == (ExitCode.DATA, message)
+
+
+def test_a_small_file_of_very_many_rows_is_refused_before_they_are_made(bucket: Bucket, store: Store) -> None:
+    """A MiB of gzip can be a GiB: what comes of it is refused, and it is not made."""
+    bomb = gzip.compress(b"1\ta\n" * (64 << 18), compresslevel=9) * 16
+    assert len(bomb) < 2 << 20
+    store({**FILES, "1001.dat.gz": bomb})
+    dump = RawDump.open(bucket, PREFIX, "")
+    passed: list[bytes] = []
+    tracemalloc.start()
+    try:
+        with pytest.raises(Fault) as stopped:
+            passed.extend(dump.rows(dump.manifest.file("1001.dat.gz")))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (stopped.value.code, stopped.value.message, passed) == (
         ExitCode.DATA,
-        "1001.dat.gz has 2 rows and its manifest says 1",
+        "1001.dat.gz has more rows than its manifest says, 1",
+        [],
     )
+    assert peak < 160 << 20
+
+
+DAMAGE: dict[str, Callable[[str, bytes], bytes]] = {
+    "cut": lambda _codec, body: body[:-3],
+    "emptied": lambda _codec, _body: b"",
+    "flipped": lambda _codec, body: (
+        body[: len(body) // 2] + bytes([body[len(body) // 2] ^ 1]) + body[len(body) // 2 + 1 :]
+    ),
+    "stale": lambda codec, _body: packed(codec, b"1\tb@example.com\n" + COPY_END),
+}
+
+
+@pytest.mark.parametrize("codec", SUFFIXES)
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_file_that_is_not_the_one_of_the_manifest_is_refused_in_every_codec(
+    bucket: Bucket, store: Store, s3: S3Client, codec: str, damage: Callable[[str, bytes], bytes]
+) -> None:
+    name, whole = f"1001.dat{SUFFIXES[codec]}", packed(codec, b"1\ta@example.com\n" + COPY_END)
+    files = {key: content for key, content in FILES.items() if key != "1001.dat.gz"}
+    manifest = store({**files, name: whole})
+    dump = RawDump.open(bucket, PREFIX, "")
+    assert b"".join(dump.rows(dump.manifest.file(name))) == b"1\ta@example.com\n"
+    version = s3.put_object(Bucket="raw", Key=PREFIX.key(name), Body=damage(codec, whole))["VersionId"]
+    named = [replace(file, version_id=version) if file.name == name else file for file in manifest.files]
+    _publish(bucket, replace(manifest, files=tuple(named)))
+    dump = RawDump.open(bucket, PREFIX, "")
+    with pytest.raises(Fault) as stopped:
+        list(dump.rows(dump.manifest.file(name)))
+    assert stopped.value.code == ExitCode.DATA
+    assert name in stopped.value.message

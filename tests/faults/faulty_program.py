@@ -34,6 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TypeVar
 
 from etl_runtime.contract import ExitCode
 
@@ -110,14 +111,18 @@ def cases(points: Sequence[Point], faults: Callable[[Point], Iterable[str]] = la
     return chosen + [Case(point, "kill") for kind, point in last.items() if point != first[kind]]
 
 
-def try_all(all_cases: Sequence[Case], tried: Callable[[Case], None], at_once: int = 3) -> None:
-    """Try each case, some at once as much of a run is waiting; fail at the end with all that did not hold.
+Tried = TypeVar("Tried")
+
+
+def try_all(all_cases: Sequence[Tried], tried: Callable[[Tried], None], at_once: int = 3) -> None:
+    """Try each case (or group of cases), some at once as much of a run is waiting; fail at the end with all that did
+    not hold.
 
     Raises:
         AssertionError: naming each case that failed, and why.
     """
 
-    def attempt(case: Case) -> str:
+    def attempt(case: Tried) -> str:
         try:
             tried(case)
         except Exception as error:

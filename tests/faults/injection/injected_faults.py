@@ -220,7 +220,7 @@ def _statement(query: Any, cursor: Any) -> str:
 def _count_children(points: Points) -> None:
     class CountedPopen(subprocess.Popen):  # type: ignore[type-arg]
         def __init__(self, arguments: Any, *more: Any, **options: Any) -> None:
-            names = [part.partition("=")[0] for part in arguments[1:]] or [""]
+            names = [_last(part.partition("=")[0]) for part in arguments[1:]] or [""]
             self._effect = f"child {_last(arguments[0])} {names[0]}..{names[-1]}"
             self._ended = False
             if points.passed(f"{self._effect}: before"):
