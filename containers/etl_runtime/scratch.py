@@ -17,7 +17,7 @@ from psycopg import sql
 
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
-from etl_runtime.postgres import Connection, clean_environment, end, tool, tool_fault
+from etl_runtime.postgres import Connection, clean_environment, end, run_tool, tool, tool_fault
 from etl_runtime.postgres_errors import error_text, tool_errors
 
 ADMINISTRATOR = "postgres"
@@ -116,7 +116,8 @@ class Scratch:
         self._sockets.symlink_to(self._data)
 
     def _start(self) -> None:
-        made = subprocess.run(
+        # Asked to end, initdb ends its own children first: a kill would leave one that goes on writing.
+        status, errors = run_tool(
             [
                 tool("initdb"),
                 f"--pgdata={self._data}",
@@ -127,18 +128,14 @@ class Scratch:
                 "--no-sync",
                 "--no-instructions",
             ],
-            env=clean_environment({}),
-            capture_output=True,
-            text=True,
-            check=False,
+            {},
         )
-        if made.returncode == -signal.SIGKILL:
-            raise tool_fault("initdb", made.returncode, "")
-        if made.returncode != 0:
-            space = "No space left" in made.stderr
+        if status == -signal.SIGKILL:
+            raise tool_fault("initdb", status, "")
+        if status != 0:
             raise Fault(
-                ExitCode.NO_SPACE if space else ExitCode.UNAVAILABLE,
-                f"no scratch server: initdb failed ({made.returncode}): {tool_errors(made.stderr)}",
+                ExitCode.NO_SPACE if "No space left" in errors else ExitCode.UNAVAILABLE,
+                f"no scratch server: initdb failed ({status}): {tool_errors(errors)}",
             )
         settings = dict(_SETTINGS) | {"unix_socket_directories": str(self._sockets)}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from etl_runtime.allocation import return_large_blocks
 from etl_runtime.aws import s3_client, secrets_client
@@ -20,6 +19,7 @@ from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest, read_manifest
 from etl_runtime.objects import Bucket
 from etl_runtime.plan import Plan, make_plan
 from etl_runtime.postgres import lost_connections
+from etl_runtime.private_directory import PrivateDirectory
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
 from etl_runtime.proof.proof import proof_document
@@ -230,7 +230,7 @@ def transform(environ: Mapping[str, str]) -> None:
     """Read the settings and run; the scratch directory is wiped on every way out."""
     settings = TransformSettings.from_env(environ)
     return_large_blocks()
-    with TemporaryDirectory(prefix="t-", dir=settings.mount_point) as directory:
+    with PrivateDirectory(prefix="t-", dir=settings.mount_point) as directory:
         # The scratch server may run as another user, who must be able to reach its own directory.
         Path(directory).chmod(0o711)
         Transform(settings, Path(directory)).run()
