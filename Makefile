@@ -17,11 +17,15 @@ demo: $(VENV)/installed $(KERNEL) ## Carry a real database through the whole sys
 
 .PHONY: test
 test: $(VENV)/installed $(KERNEL) checkov lint types ## Everything: lint, types, and all tests, the end-to-end ones included
-	$(BIN)/pytest $(PARALLEL)
+	$(BIN)/pytest $(PARALLEL) -m 'not faults'
+
+.PHONY: faults
+faults: $(VENV)/installed $(KERNEL) ## Fail each program at every point between two of its outer effects: many minutes
+	$(BIN)/pytest $(PARALLEL) -m faults
 
 .PHONY: quick
 quick: $(VENV)/installed $(KERNEL) ## The tests to run on every save: under a minute
-	$(BIN)/pytest $(PARALLEL) -m 'not end_to_end'
+	$(BIN)/pytest $(PARALLEL) -m 'not end_to_end and not faults'
 # Half of the tests' time is waiting; a file's tests stay together for the fixtures that they share.
 PARALLEL := --numprocesses 3 --dist loadfile --quiet
 

@@ -17,7 +17,7 @@ from tests.containers.end_to_end.live_database import databases, tables
 from tests.containers.end_to_end.programs import LOAD_ROLE, Programs
 from tests.faults.faulty_program import Case, FaultyProgram, Point, cases, try_all
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = pytest.mark.faults
 
 OLD = {"public.before": 0}
 RULES = """

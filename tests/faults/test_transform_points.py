@@ -13,7 +13,7 @@ import pytest
 from tests.containers.end_to_end.programs import DUMP_ROLE, Programs
 from tests.faults.faulty_program import KILLED, Case, FaultyProgram, Point, try_all
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = pytest.mark.faults
 
 PREFIX = "dev/nightly/etl-dump"
 CANARIES = ("ada.canary", "canary-note", "canary-object", "a long and synthetic salt")
