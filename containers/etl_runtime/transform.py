@@ -199,7 +199,7 @@ class Transform:
                 rules_sha256=self.rules_sha256,
                 image=self.settings.image,
                 plan=[step.document(rows.get(step.table.name)) for step in plan.steps],
-                proof=proof,
+                proof={"scope": self.settings.proof_scope, **proof},
                 started_at=self.started_at,
                 finished_at=_now(),
             ),

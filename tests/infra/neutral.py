@@ -64,6 +64,7 @@ NEUTRAL: Final = {
     r"v1:ConfigMap\.data\.job\.yaml\.spec\.podFailurePolicy\.rules\..*": COMPARED_JOB
     + ", and its codes with the programs' in tests/test_contract.py",
     r"v1:ConfigMap\.data\.job\.yaml\.spec\.template\.spec\.restartPolicy": SCHEMA,
+    r"v1:ConfigMap\.data\.job\.yaml\.spec\.template\.spec\.containers\.\*\.terminationMessagePolicy": COMPARED_JOB,
     r"v1:ConfigMap\.data\.job\.yaml\.spec\.template\.spec\.(volumes\..*|terminationGracePeriodSeconds)": COMPARED_JOB,
     r"v1:Deployment\.spec\.template\.spec\.(volumes\..*|terminationGracePeriodSeconds)": COMPARED_DEPLOYMENT,
     r"v1:(ConfigMap\.data\.job\.yaml|Deployment)\.spec\.template\.spec\.enableServiceLinks": "the namespace has no "
