@@ -108,9 +108,6 @@ PROOF_SCOPES: Final = ("changed", "everything")
 RESTORE_MODES: Final = ("swap", "in-place")
 """How a target is replaced: by another database under its name, or in its own place in one transaction."""
 
-RESTORE_MODES: Final = ("swap", "in-place")
-"""How a target is replaced: by another database under its name, or in its own place in one transaction."""
-
 _DATABASE_ENV: Final = frozenset(
     {Env.DB_HOST, Env.DB_PORT, Env.DB_NAME, Env.DB_USER, Env.DB_AUTHENTICATION, Env.DB_SSLMODE}
 )

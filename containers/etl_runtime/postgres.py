@@ -197,13 +197,15 @@ def run_tool(
     *,
     tick: Callable[[], None] | None = None,
     cwd: Path | None = None,
+    errors_in_memory: bool = False,
 ) -> tuple[int, str]:
     """Run a tool to its end and give its exit status and the last MiB of its standard error; its output is discarded.
 
+    `errors_in_memory` is for a tool of few words that a full disk may stop: on that disk it could not say so.
     `tick` is called a few times a second while it runs. On any exception, SIGTERM included, the tool is ended before
     the exception goes on.
     """
-    with tempfile.TemporaryFile() as errors:
+    with os.fdopen(os.memfd_create("errors"), "w+b") if errors_in_memory else tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             list(argv),
             env=clean_environment(environment),

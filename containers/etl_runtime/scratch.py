@@ -129,6 +129,7 @@ class Scratch:
                 "--no-instructions",
             ],
             {},
+            errors_in_memory=True,
         )
         if status == -signal.SIGKILL:
             raise tool_fault("initdb", status, "")

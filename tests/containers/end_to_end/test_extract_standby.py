@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -120,7 +121,8 @@ def test_a_conflict_with_recovery_is_a_passing_fault(pair: Pair, bucket: str) ->
     pair.change("TRUNCATE large")
     run = pair.programs.ended(process)
     assert run.code == 75, run.text
-    assert "due to conflict with recovery" in run.error
+    # Either is true, and which is seen first is chance.
+    assert re.search("due to conflict with recovery|was truncated or rewritten after the snapshot", run.error)
     assert MANIFEST not in pair.programs.objects(bucket)
     again = pair.programs.run("pg_dump", environment)
     assert (again.code, _rows(pair, bucket)) == (0, {"public.large": 0}), again.text
