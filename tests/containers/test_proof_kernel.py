@@ -273,3 +273,14 @@ def test_the_filter_never_denies_what_was_put_in() -> None:
 
 def test_distinct_digests_are_sorted_without_null() -> None:
     assert distinct(np.array([5, 0, 3, 5, 0], np.uint64)).tolist() == [3, 5]
+
+
+def test_a_value_of_an_array_is_its_own_places_where_values_are_tied_to_their_rows() -> None:
+    rows = segment(("{ada,bob}", "1"), ("{bob,ada}", "1"), ("{ada,cyd}", "1"))
+    keys = rows.digests(1, KEY)
+    first, second, third = (
+        set(segment((value,)).collect(0, KEY, Units.ELEMENTS, domain=1, row_digests=keys[:1]).units.tolist())
+        for value in ("{ada,bob}", "{bob,ada}", "{ada,cyd}")
+    )
+    assert first & second == set()
+    assert len(first & third) == 1

@@ -13,6 +13,7 @@ typedef struct {
     list *units, *grams, *starts; /* grams and starts: NULL where the values are looked for in their own column alone */
     byte *lengths; /* [MOST_TOKENS + 1]: of the grams that were found, in words */
     tokens *words;
+    u64 place; /* of the unit in its row's value, from 1: another one's may be this one's original by chance */
 } collector;
 
 /* The value as words, in one reading of its backslashes. */
@@ -35,11 +36,12 @@ static void gram_in(collector *to, const byte *at, size_t size, int escapes) {
 
 static void unit_in(void *context, const byte *at, size_t size) {
     collector *to = context;
+    to->place++;
     if (!size) return;
     u64 digest = digest_of(at, size, to->domain, to->key);
     for (size_t i = 0; i < to->constants_count; i++)
         if (to->constants[i] == digest) return;
-    append(to->units, to->row ? mixed(digest, to->row, to->key) : digest);
+    append(to->units, to->row ? mixed(digest, to->row + to->place * 0x9e3779b97f4a7c15u, to->key) : digest);
     if (!to->grams) return;
     gram_in(to, at, size, 1);
     /* In a document the same text has its backslashes doubled, and reads there as this does without escapes. */
@@ -74,7 +76,7 @@ static void elements_in(collector *to, const byte *at, size_t size) {
 EXPORT int64_t etl_collect(const segment *in, size_t column, int mode, const paths *of, const u64 *rows, u64 domain,
                            const u64 *constants, size_t constants_count, list *units, list *grams, list *starts,
                            byte *lengths, const digest_key *key) {
-    collector to = {key, domain, 0, constants, constants_count, units, grams, starts, lengths, malloc(sizeof(tokens))};
+    collector to = {key, domain, 0, constants, constants_count, units, grams, starts, lengths, malloc(sizeof(tokens)), 0};
     byte *room = NULL;
     size_t has = 0;
     int64_t result = to.words ? 0 : -1;
@@ -82,6 +84,7 @@ EXPORT int64_t etl_collect(const segment *in, size_t column, int mode, const pat
         field value = field_of(in, row, column);
         if (value.null || !value.size) continue;
         to.row = rows ? rows[row] : 0;
+        to.place = 0;
         if (value.size > has) {
             free(room);
             room = malloc(has = 2 * value.size);
