@@ -64,3 +64,12 @@ def test_the_digests_of_the_ends_of_the_range_are_in_some_part(tmp_path: Path, m
     theirs.add(mine._part(0, 2**64))
     assert mine.missing_from(theirs) == 0
     assert mine.repeated() == 1 + many.size - np.unique(many).size
+
+
+def test_two_pools_of_one_directory_keep_their_digests_apart(tmp_path: Path) -> None:
+    mine, others = DigestPool(tmp_path, 1).store(), DigestPool(tmp_path, 1).store()
+    for _ in range(3):
+        left, right = digests(100), digests(100)
+        mine.add(left)
+        others.add(right)
+        assert (mine.among(left), mine.among(right), others.among(right)) == (100, 0, 100)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from etl_runtime.faults import Fault
 from etl_runtime.json_path import json_path_steps
-from etl_runtime.proof.kernel import MOST_TOKENS, Filter, JsonPaths, Key, Segment, Units, distinct
+from etl_runtime.proof.kernel import MOST_TOKENS, Filter, JsonPaths, Key, Segment, Units
 
 KEY = Key((0x9F3B5A7D21C4E681, 0x51D2C7A98E3F60B5, 0xC2B2AE3D27D4EB4F))
 
@@ -269,10 +269,6 @@ def test_the_filter_never_denies_what_was_put_in() -> None:
     assert held.held(digests).size == digests.size
     assert held.held(others).size < 3_000
     assert held.held(np.zeros(5, np.uint64)).size == 0
-
-
-def test_distinct_digests_are_sorted_without_null() -> None:
-    assert distinct(np.array([5, 0, 3, 5, 0], np.uint64)).tolist() == [3, 5]
 
 
 def test_a_value_of_an_array_is_its_own_places_where_values_are_tied_to_their_rows() -> None:

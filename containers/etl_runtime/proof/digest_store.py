@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 
@@ -25,7 +26,6 @@ class DigestPool:
         self._directory = directory
         self._most = most
         self._stores: list[DigestStore] = []
-        self._files = 0
 
     def store(self) -> DigestStore:
         """A new, empty store."""
@@ -33,10 +33,12 @@ class DigestPool:
         self._stores.append(store)
         return store
 
-    def file(self) -> Path:
-        """A path for digests that leave the memory."""
-        self._files += 1
-        return self._directory / f"digests-{self._files}"
+    def written(self, run: Digests) -> Digests:
+        """The digests, on the disk; their file has a name of its own, whatever other pools write beside it."""
+        with NamedTemporaryFile(prefix="digests-", dir=self._directory) as file:
+            run.tofile(file)
+            # The mapping holds the file, which is gone with it.
+            return np.memmap(file.name, np.uint64, "r")
 
     def make_room(self) -> None:
         """Write stores to disk, the largest first, until few enough digests are in memory."""
@@ -67,9 +69,7 @@ class DigestStore:
     def spill(self) -> None:
         """Leave the memory."""
         run = np.sort(np.concatenate(self._chunks))
-        path = self._pool.file()
-        run.tofile(path)
-        self._runs.append(np.memmap(path, np.uint64, "r"))
+        self._runs.append(self._pool.written(run))
         self._chunks, self.in_memory = [], 0
 
     def _sorted(self) -> list[Digests]:

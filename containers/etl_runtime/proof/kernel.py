@@ -303,9 +303,3 @@ def _taken(found: _List) -> Digests:
     copied = view.copy()
     _C.etl_free(found.data)
     return copied
-
-
-def distinct(digests: Digests) -> Digests:
-    """Sorted, each once, without NULL."""
-    found = np.unique(digests)
-    return found[1:] if found.size and found[0] == 0 else found

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from etl_runtime.classification import ClassifiedTable
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
 from etl_runtime.json_path import json_path_steps
-from etl_runtime.proof.kernel import Digests, JsonPaths, Units
+from etl_runtime.proof.kernel import JsonPaths, Units
 from etl_runtime.rules import ColumnRule, Proof
 from etl_runtime.table_shape import TableShape
 from etl_runtime.toc import relation
-
-_NO_CONSTANTS = np.empty(0, np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +150,3 @@ def _parts(rule: ColumnRule) -> list[tuple[Proof, tuple[str, ...], str]]:
         parts.setdefault(path_rule.proof, []).append(path)
     reasons = "; ".join(dict.fromkeys(r.reason for r in rule.paths.values() if r.proof == "none" and r.reason))
     return [(proof, tuple(paths), reasons) for proof, paths in parts.items()]
-
-
-def joined(digests: Collection[Digests]) -> Digests:
-    """Several arrays as one."""
-    return np.concatenate(list(digests)) if digests else _NO_CONSTANTS
