@@ -9,6 +9,7 @@ from psycopg import sql
 
 from etl_runtime.classification import ClassifiedTable
 from etl_runtime.postgres import Connection
+from etl_runtime.toc import quoted
 from etl_runtime.trusted_sql import trusted
 
 STAGE_SCHEMA = "postgres_etl_stage"
@@ -135,7 +136,7 @@ class TableShape:
         found = [
             sql.SQL("({})::{} AS {}").format(trusted(column.generated), trusted(column.type), sql.Identifier(name))
             for name, column in self.columns.items()
-            if column.generated and any(name in condition.text for condition in self.conditions)
+            if column.generated and any(is_about(condition.text, [name]) for condition in self.conditions)
         ]
         return sql.SQL(", ").join(found) if found else None
 
@@ -151,20 +152,20 @@ def table_shape(connection: Connection, table: ClassifiedTable) -> TableShape:
 
 def _conditions(connection: Connection, table: ClassifiedTable, columns: Mapping[str, ColumnShape]) -> list[Condition]:
     changed = {name for name, rule in table.columns if rule.is_computed}
-    changed |= {name for name, column in columns.items() if column.generated and _names(column.generated, changed)}
+    changed |= {name for name, column in columns.items() if column.generated and is_about(column.generated, changed)}
     found = [
         Condition(sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)).as_string(connection), f"{name} is NOT NULL")
         for name in columns
         if name in changed and columns[name].not_null
     ]
     checks = connection.execute(_CHECKS, [table.sql_name]).fetchall()
-    found += [Condition(text, f"check constraint {name}") for name, text in checks if _names(text, changed)]
+    found += [Condition(text, f"check constraint {name}") for name, text in checks if is_about(text, changed)]
     row = connection.execute(_PARTITION, [table.sql_name]).fetchone()
-    if row is not None and row[0] and _names(row[0], changed):
+    if row is not None and row[0] and is_about(row[0], changed):
         found.append(Condition(row[0], "the bounds of its partition: keep what it is partitioned by"))
     return found
 
 
-def _names(text: str, columns: Collection[str]) -> bool:
+def is_about(text: str, columns: Collection[str]) -> bool:
     """Whether SQL may be about one of the columns; a name that is a part of another one costs a check too many."""
-    return any(name in text for name in columns)
+    return any(quoted(name)[1:-1] in text for name in columns)
