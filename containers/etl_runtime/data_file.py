@@ -7,13 +7,13 @@ the codec's own checksum, the mark that ends COPY data, the number of rows, and 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import lz4.frame  # type: ignore[import-untyped]
 import zstandard
+from isal import igzip_lib, isal_zlib
 
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
@@ -23,6 +23,7 @@ COPY_END = b"\\.\n\n\n"
 _LINE_END = b"\n" + COPY_END  # in the middle of a line the same bytes can be a value and two empty rows
 SUFFIXES = {"gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "none": ""}
 CHUNK = 1 << 18
+_GZIP = cast(Any, isal_zlib)  # its types leave one argument unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class _Plain:
 def _decompressor(codec: str) -> _Frames | _Plain:
     match codec:
         case "gzip":
-            return _Frames(lambda: zlib.decompressobj(wbits=31), 1 << 15)
+            return _Frames(lambda: _GZIP.decompressobj(wbits=31), 1 << 15)
         case "zstd":
             return _Frames(lambda: zstandard.ZstdDecompressor().decompressobj(), 1 << 10)
         case "lz4":
@@ -110,7 +111,7 @@ def decompressed(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     try:
         for chunk in chunks:
             yield from filter(None, decompressor.decompress(chunk))
-    except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError):
+    except (igzip_lib.IsalError, zstandard.ZstdError, RuntimeError, EOFError):
         raise Fault(ExitCode.DATA, f"archive file {name} is damaged: it does not decompress") from None
     if not decompressor.eof:
         raise Fault(ExitCode.DATA, f"archive file {name} is cut: it ends before its compression does")
@@ -151,7 +152,8 @@ def compressor(codec: str) -> _Compressor:
     """A fast compressor of a codec, each with its content checksum on."""
     match codec:
         case "gzip":
-            return zlib.compressobj(level=1, wbits=31)
+            # Of Intel's ISA-L: a quarter of zlib's time at its lowest level, and smaller files.
+            return _GZIP.compressobj(level=1, wbits=31)
         case "zstd":
             return zstandard.ZstdCompressor(level=1, write_checksum=True).compressobj()
         case "lz4":
