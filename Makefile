@@ -3,8 +3,8 @@
 .NOTPARALLEL:
 VENV := .venv
 BIN := $(VENV)/bin
-KERNEL := containers/etl_runtime/proof/_kernel.so
-KERNEL_SOURCES := $(wildcard containers/etl_runtime/proof/kernel/*.[ch])
+KERNEL := containers/etl_runtime/_kernel.so
+KERNEL_SOURCES := $(wildcard containers/etl_runtime/kernel/*.[ch])
 SOURCES := __main__.py etl_infra etl_cli etl_local containers tests bench
 
 .PHONY: help
@@ -64,7 +64,7 @@ images: ## Build the three images with docker or podman (TAG=, ENGINE=)
 .PHONY: sanitize
 sanitize: $(VENV)/installed ## The kernel's tests under the address and undefined-behaviour sanitizers (needs gcc)
 	gcc -std=c11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover -shared -fPIC -fvisibility=hidden \
-		-o $(KERNEL) $(filter %.c,$(KERNEL_SOURCES))
+		-o $(KERNEL) $(filter %.c,$(KERNEL_SOURCES)) -lm
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
 		$(BIN)/pytest -q tests/containers/test_proof_kernel.py; status=$$?; \
 		rm $(KERNEL); $(MAKE) --no-print-directory $(KERNEL); exit $$status
@@ -101,7 +101,7 @@ $(VENV)/installed: requirements.txt pyproject.toml
 # The part of the proof that reads every byte is C; this compiler is the same on every machine, and so are its results.
 $(KERNEL): $(KERNEL_SOURCES) Makefile
 	@cd $(@D) && $(CURDIR)/$(BIN)/python -m ziglang cc -std=c11 -Wall -Wextra -Werror -O3 -mcpu=baseline -shared -fPIC \
-		-fvisibility=hidden -o $(CURDIR)/$@ kernel/*.c
+		-fvisibility=hidden -o $(CURDIR)/$@ kernel/*.c -lm
 
 # Some distributions ship python3 without what `-m venv` needs.
 $(VENV)/bin/python:

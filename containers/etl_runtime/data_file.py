@@ -24,6 +24,7 @@ _LINE_END = b"\n" + COPY_END  # in the middle of a line the same bytes can be a 
 SUFFIXES = {"gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "none": ""}
 CHUNK = 1 << 18
 _GZIP = cast(Any, isal_zlib)  # its types leave one argument unknown
+_GZIP_ERROR = cast(type[Exception], igzip_lib.IsalError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def decompressed(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     try:
         for chunk in chunks:
             yield from filter(None, decompressor.decompress(chunk))
-    except (igzip_lib.IsalError, zstandard.ZstdError, RuntimeError, EOFError):
+    except (_GZIP_ERROR, zstandard.ZstdError, RuntimeError, EOFError):
         raise Fault(ExitCode.DATA, f"archive file {name} is damaged: it does not decompress") from None
     if not decompressor.eof:
         raise Fault(ExitCode.DATA, f"archive file {name} is cut: it ends before its compression does")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,15 +20,16 @@ from etl_runtime.examination import Examination
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile
 from etl_runtime.postgres import Connection
+from etl_runtime.program import logger
 from etl_runtime.proof.kernel import Key, Segment
 from etl_runtime.proof.proof import Originals, Proof
 from etl_runtime.proof.watch import ColumnProof, Unproved
 from etl_runtime.raw_dump import RawDump
 from etl_runtime.released_keys import ReleasedKeys
+from etl_runtime.row_cleaning import RowCleaning
 from etl_runtime.scratch import Scratch, scratch_fault
 from etl_runtime.segments import segments
 from etl_runtime.table_keys import Keys, Name
-from etl_runtime.table_session import TableSession
 from etl_runtime.table_shape import STAGE, STAGE_SCHEMA, TableShape, table_shape
 from etl_runtime.toc import Toc
 from etl_runtime.trusted_sql import trusted
@@ -74,6 +74,7 @@ class TableRelease:
         dump: The raw dump.
         directory: An existing directory for the cleaned files.
         loaded: Schema and name of the tables whose rows come from the scratch; others' come straight from the archive.
+        key: The pseudonyms', hex.
         jobs: Segments that are worked on at a time.
         progress: Told a step, and the bytes of files that it has read and will have read.
     """
@@ -84,6 +85,7 @@ class TableRelease:
         dump: RawDump,
         directory: Path,
         loaded: Collection[Name],
+        key: str,
         jobs: int,
         progress: Callable[[str, int, int], None],
     ) -> None:
@@ -93,8 +95,7 @@ class TableRelease:
         self._loaded = loaded
         self._jobs = jobs
         self._progress = progress
-        self._own = threading.local()
-        self._sessions: list[TableSession] = []
+        self._rows = RowCleaning(scratch, dump.toc.encoding, key)
         self._shapes: dict[Name, TableShape] = {}
         self._step, self._done, self._total = "", 0, 0
 
@@ -122,7 +123,7 @@ class TableRelease:
         digest_key, keys = Key(), Keys(self._dump.toc)
         largest_first = sorted(rewritten, key=lambda table: -self._dump.file_of(table.entry).bytes)
         with ExitStack() as stack:
-            stack.callback(lambda: [session.close() for session in self._sessions])
+            stack.callback(self._rows.close)
             deep, objects = large_objects is not None, large_objects or ()
             released_keys = ReleasedKeys(tables, rewritten, keys, self._directory, digest_key)
             cleaned = [table for table in largest_first if not table.empties]
@@ -131,6 +132,10 @@ class TableRelease:
                 self._shapes = {_name(table): table_shape(connection, table) for table in (*cleaned, *others)}
             proof = Proof([self._shapes[_name(table)] for table in cleaned], keys, self._directory, digest_key)
             self._pass_over_constants(proof)
+            by_database = self._rows.prepare(
+                {_name(table): self._shapes[_name(table)] for table in cleaned}, self._loaded
+            )
+            logger().info("cleaning", tables=len(cleaned), by_database=by_database)
             self._clean(cleaned, proof)
             for table in largest_first:
                 if table.empties:
@@ -152,14 +157,6 @@ class TableRelease:
             released_keys.conclude()
             return Release(released, proofs, proof.unproved)
 
-    def _session(self) -> TableSession:
-        """The calling thread's own."""
-        session: TableSession | None = getattr(self._own, "session", None)
-        if session is None:
-            session = self._own.session = TableSession(self._scratch.connect(), self._dump.toc.encoding)
-            self._sessions.append(session)
-        return session
-
     def _count(self, step: str, total: int) -> None:
         """Begin a step that reads so many bytes."""
         self._step, self._done, self._total = step, 0, total
@@ -173,11 +170,11 @@ class TableRelease:
         return self._directory / self._dump.file_of(table.entry).name
 
     def _pass_over_constants(self, proof: Proof) -> None:
-        session = self._session()
+        session = self._rows.session()
         for watch in proof.watches:
             if watch.expression:
                 shape = self._shapes[_name(watch.table)]
-                constant = session.constant(shape, watch.column, watch.expression)
+                constant = session.constant(shape, shape.column(watch.column), watch.expression)
                 if constant is not None:
                     proof.pass_over(watch, constant)
 
@@ -216,16 +213,14 @@ class TableRelease:
 
     def _clean_segment(self, table: ClassifiedTable, text: bytes, proof: Proof, *, gather_only: bool) -> _Cleaned:
         name = _name(table)
-        originals = None
-        if proof.watched(name):
-            segment = Segment(text, len(table.entry.columns), f"the file of {table.name}")
-            originals = proof.gather(name, segment)
+        segment = Segment(text, len(table.entry.columns), f"the file of {table.name}")
+        originals = proof.gather(name, segment) if proof.watched(name) else None
         if gather_only:
             return _Cleaned(table, b"", originals)
-        return _Cleaned(table, self._frame(table, self._session().cleaned(self._shapes[name], text)), originals)
+        return _Cleaned(table, self._frame(table, self._rows.cleaned(self._shapes[name], name, segment)), originals)
 
     def _clean_blocks(self, table: ClassifiedTable, first: int) -> _Cleaned:
-        text = self._session().cleaned_block(self._shapes[_name(table)], first, first + _BLOCKS)
+        text = self._rows.session().cleaned_block(self._shapes[_name(table)], first, first + _BLOCKS)
         return _Cleaned(table, self._frame(table, text), None)
 
     def _frame(self, table: ClassifiedTable, text: bytes) -> bytes:

@@ -14,7 +14,7 @@ from etl_runtime.copy_out import copied_out
 from etl_runtime.faults import Fault
 from etl_runtime.postgres import Connection
 from etl_runtime.scratch import is_lost, scratch_fault
-from etl_runtime.table_shape import REFUSED, TableShape
+from etl_runtime.table_shape import REFUSED, ColumnShape, TableShape
 from etl_runtime.trusted_sql import trusted
 
 _STAGED = sql.Identifier("pg_temp", "original")
@@ -79,12 +79,12 @@ class TableSession:
             self._read_nothing_else(shape.table, place)
         return cleaned
 
-    def constant(self, shape: TableShape, column: str, expression: str) -> bytes | None:
-        """What an expression that looks at no column gives, as COPY text; None when it needs a row.
+    def constant(self, shape: TableShape, column: ColumnShape, expression: str) -> bytes | None:
+        """What an expression that looks at no column gives, as a row of COPY text; None when it needs a row.
 
         A constant may equal an original by chance and gives nothing away; it is told by evaluating it without a row.
         """
-        query = sql.SQL("SELECT {}").format(shape.column(column).fitted(expression))
+        query = sql.SQL("SELECT {}").format(column.fitted(expression))
         try:
             return self._copied_out(query)
         except psycopg.Error as error:

@@ -78,10 +78,14 @@ class ColumnShape:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What every cleaned row must hold to: SQL over the table's columns, and what to call it."""
+    """What every cleaned row must hold to: SQL over the table's columns, and what to call it.
+
+    `is_not_null`: whether it says no more than that a column of the archive is NOT NULL.
+    """
 
     text: str
     told: str
+    is_not_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,11 @@ def _conditions(connection: Connection, table: ClassifiedTable, columns: Mapping
     changed = {name for name, rule in table.columns if rule.is_computed}
     changed |= {name for name, column in columns.items() if column.generated and is_about(column.generated, changed)}
     found = [
-        Condition(sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)).as_string(connection), f"{name} is NOT NULL")
+        Condition(
+            sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)).as_string(connection),
+            f"{name} is NOT NULL",
+            is_not_null=not columns[name].generated,
+        )
         for name in columns
         if name in changed and columns[name].not_null
     ]

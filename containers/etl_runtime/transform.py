@@ -166,6 +166,7 @@ class Transform:
                 dump,
                 cleaned,
                 loaded,
+                key,
                 self.settings.jobs,
                 lambda step, done, size: self._progress(step, bytes_done=done, bytes_total=size, tables_total=total),
             )

@@ -1,4 +1,4 @@
-"""The loops over every byte, in C (`kernel/*.c`), on numpy's arrays. They hold no lock while they run.
+"""The proof's loops over every byte, compiled, on numpy's arrays.
 
 Every digest is 64 bits under a key of the run's own, and never 0: that stands for NULL.
 """
@@ -8,10 +8,9 @@ from __future__ import annotations
 import ctypes
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,64 +19,48 @@ from numpy.typing import NDArray
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
 from etl_runtime.json_path import PathStep, Step
+from etl_runtime.kernel_library import I64, POINTER, SIZE, U64, Numbers, Signatures, kernel_library
 
 Digests = NDArray[np.uint64]
 MOST_TOKENS = 4096
 MOST_STATES = 512
 """Of all paths of one column together: as many as they have steps, and one a path."""
-_LIBRARY = Path(__file__).with_name("_kernel.so")
-_POINTER, _SIZE, _U64, _RESULT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint64, ctypes.c_int64
-
-
-class _List(ctypes.Structure):
-    _fields_ = [("data", _POINTER), ("size", _SIZE), ("room", _SIZE), ("failed", ctypes.c_int)]
 
 
 class _Segment(ctypes.Structure):
-    _fields_ = [("text", _POINTER), ("ends", _POINTER), ("rows", _SIZE), ("columns", _SIZE)]
+    _fields_ = [("text", POINTER), ("ends", POINTER), ("rows", SIZE), ("columns", SIZE)]
 
 
 class _Step(ctypes.Structure):
-    _fields_ = [("kind", ctypes.c_int32), ("number", ctypes.c_int32), ("name", ctypes.c_char_p), ("size", _SIZE)]
+    _fields_ = [("kind", ctypes.c_int32), ("number", ctypes.c_int32), ("name", ctypes.c_char_p), ("size", SIZE)]
 
 
 class _Paths(ctypes.Structure):
-    _fields_ = [("steps", _POINTER), ("count", _SIZE)]
+    _fields_ = [("steps", POINTER), ("count", SIZE)]
 
 
 class _Filter(ctypes.Structure):
-    _fields_ = [("words", _POINTER), ("blocks", _U64)]
+    _fields_ = [("words", POINTER), ("blocks", U64)]
 
 
-_SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {
-    "etl_fields": (_RESULT, [_POINTER, _SIZE, _SIZE, _POINTER, _SIZE]),
-    "etl_digests": (None, [_POINTER, _SIZE, ctypes.c_int, _U64, _POINTER, _POINTER]),
-    "etl_mix": (None, [_POINTER, _POINTER, _SIZE, _POINTER]),
-    "etl_free": (None, [_POINTER]),
-    "etl_key_size": (_SIZE, []),
-    "etl_key": (None, [_POINTER, _U64, _U64, _U64]),
-    "etl_filter_add": (None, [_POINTER, _POINTER, _SIZE]),
-    "etl_filter_held": (_SIZE, [_POINTER, _POINTER, _SIZE, _POINTER]),
+_SIGNATURES: Signatures = {
+    "etl_fields": (I64, [POINTER, SIZE, SIZE, POINTER, SIZE]),
+    "etl_digests": (None, [POINTER, SIZE, ctypes.c_int, U64, POINTER, POINTER]),
+    "etl_mix": (None, [POINTER, POINTER, SIZE, POINTER]),
+    "etl_free": (None, [POINTER]),
+    "etl_key_size": (SIZE, []),
+    "etl_key": (None, [POINTER, U64, U64, U64]),
+    "etl_filter_add": (None, [POINTER, POINTER, SIZE]),
+    "etl_filter_held": (SIZE, [POINTER, POINTER, SIZE, POINTER]),
     "etl_collect": (
-        _RESULT,
-        [_POINTER, _SIZE, ctypes.c_int, _POINTER, _POINTER, _U64, _POINTER, _SIZE, *[_POINTER] * 5],
+        I64,
+        [POINTER, SIZE, ctypes.c_int, POINTER, POINTER, U64, POINTER, SIZE, *[POINTER] * 5],
     ),
-    "etl_scan": (_RESULT, [_POINTER, _POINTER, _POINTER, _SIZE, _POINTER, _POINTER]),
+    "etl_scan": (I64, [POINTER, POINTER, POINTER, SIZE, POINTER, POINTER]),
 }
 
 
-def _load() -> ctypes.CDLL:
-    try:
-        library = ctypes.CDLL(str(_LIBRARY))
-    except OSError:
-        raise Fault(ExitCode.CONFIG, "the proof's kernel is not built: run make, or build the image again") from None
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    return library
-
-
-_C = _load()
+_C = kernel_library(_SIGNATURES)
 
 
 class Key:
@@ -135,7 +118,7 @@ class JsonPaths:
         if len(steps) > MOST_STATES:
             raise Fault(ExitCode.CONFIG, f"JSON paths of one column may have {MOST_STATES} steps in all; name fewer")
         self._steps = (_Step * len(steps))(*steps)
-        self._paths = _Paths(ctypes.cast(self._steps, _POINTER), len(steps))
+        self._paths = _Paths(ctypes.cast(self._steps, POINTER), len(steps))
 
     @property
     def pointer(self) -> Any:
@@ -192,21 +175,26 @@ class Segment:
     """
 
     def __init__(self, text: bytes, columns: int, what: str) -> None:
-        self._text = text
         room = text.count(b"\t") + text.count(b"\n")
         self._ends = np.empty(room, np.uint32)
         rows = _C.etl_fields(text, len(text), max(columns, 1), self._ends.ctypes.data, room)
         if rows < 0:
             raise Fault(ExitCode.DATA, f"{what}: a row has not the {columns} fields that its table has columns")
+        self.text = text
         self.rows = int(rows)
         self.columns = columns
-        address = ctypes.cast(ctypes.c_char_p(text), _POINTER).value
+        address = ctypes.cast(ctypes.c_char_p(text), POINTER).value
         self._segment = _Segment(address, self._ends.ctypes.data, rows, max(columns, 1))
+
+    @property
+    def pointer(self) -> Any:
+        """For the kernel."""
+        return ctypes.byref(self._segment)
 
     def digests(self, column: int, key: Key, *, domain: int = 0, trimmed: bool = False) -> Digests:
         """One digest a row of a column's fields as they stand; 0 for NULL."""
         found = np.empty(self.rows, np.uint64)
-        _C.etl_digests(ctypes.byref(self._segment), column, trimmed, domain, key.pointer, found.ctypes.data)
+        _C.etl_digests(self.pointer, column, trimmed, domain, key.pointer, found.ctypes.data)
         return found
 
     def tuples(self, columns: Sequence[tuple[int, bool]], key: Key) -> Digests:
@@ -248,10 +236,10 @@ class Segment:
         Raises:
             Fault: DATA where a document is not JSON; OS when there is no memory.
         """
-        found = [_List(), _List(), _List()]
+        found = [Numbers(), Numbers(), Numbers()]
         fixed = constants if constants is not None else np.empty(0, np.uint64)
         result = _C.etl_collect(
-            ctypes.byref(self._segment),
+            self.pointer,
             column,
             units,
             paths.pointer if paths else None,
@@ -280,9 +268,9 @@ class Segment:
             lengths: Of the grams longer than three words, in words, ascending.
             key: The run's.
         """
-        found = _List()
+        found = Numbers()
         result = _C.etl_scan(
-            ctypes.byref(self._segment),
+            self.pointer,
             held_in.pointer,
             lengths.ctypes.data,
             lengths.size,
@@ -295,11 +283,11 @@ class Segment:
         return pairs[0::2].copy(), pairs[1::2].copy()
 
 
-def _taken(found: _List) -> Digests:
+def _taken(found: Numbers) -> Digests:
     """The list's numbers, its memory given back."""
     if not found.data:
         return np.empty(0, np.uint64)
-    view = np.ctypeslib.as_array(ctypes.cast(found.data, ctypes.POINTER(_U64)), (found.size,))
+    view = np.ctypeslib.as_array(ctypes.cast(found.data, ctypes.POINTER(U64)), (found.size,))
     copied = view.copy()
     _C.etl_free(found.data)
     return copied
