@@ -66,7 +66,7 @@ sanitize: $(VENV)/installed ## The kernel's tests under the address and undefine
 	gcc -std=c11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover -shared -fPIC -fvisibility=hidden \
 		-o $(KERNEL) $(filter %.c,$(KERNEL_SOURCES)) -lm
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
-		$(BIN)/pytest -q tests/containers/test_proof_kernel.py; status=$$?; \
+		$(BIN)/pytest -q tests/containers/test_proof_kernel.py tests/containers/test_compiled_table.py; status=$$?; \
 		rm $(KERNEL); $(MAKE) --no-print-directory $(KERNEL); exit $$status
 
 .PHONY: pins

@@ -30,8 +30,7 @@ def found(originals: Segment, texts: Segment, units: Units = Units.WHOLE, **opti
     held = Filter(1000)
     held.add(collected.grams)
     held.add(collected.starts)
-    longer = np.flatnonzero(lengths)
-    digests, columns = texts.scan(held, longer[longer > 3].astype(np.uint16), KEY)
+    digests, columns = texts.scan(held, np.flatnonzero(lengths).astype(np.uint16), KEY)
     exact = np.isin(digests, collected.grams)
     return sorted(columns[exact].tolist())
 
@@ -280,3 +279,37 @@ def test_a_value_of_an_array_is_its_own_places_where_values_are_tied_to_their_ro
     )
     assert first & second == set()
     assert len(first & third) == 1
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9\x80-\U0010ffff]+", re.sub("[A-Z]", lambda found: found[0].lower(), text))
+
+
+def test_words_are_the_same_however_long_they_are_and_wherever_they_begin() -> None:
+    """Against a tokenizer of one line: a word is digested by eights, and marked by 64 bytes at a time."""
+    choose = random.Random(11)
+    for size in (*range(6, 20), 31, 32, 33, *range(60, 70), 127, 128, 129, 200):
+        word = "".join(choose.choices("abcxyzABC019é", k=size))
+        original = choose.choice([word, f"{word} {word[::-1]}", f"one two {word} four five"])
+        for before in (*range(0, 20), 40, *range(56, 72), 120, 128):
+            filler = "".join(choose.choices('ab Z9.,\u00df\\"', k=before))
+            for text in (
+                f"{filler} {original}",
+                f"{filler} {original.upper()},",
+                f"{filler}\n{original} {filler}",
+                f"{filler}a{original}",
+            ):
+                expected = _contains(_words(text), _words(original))
+                assert (1 in found(segment((original,)), segment(("elsewhere", text)))) is expected, (original, text)
+
+
+def _contains(words: list[str], run: list[str]) -> bool:
+    return any(words[at : at + len(run)] == run for at in range(len(words) - len(run) + 1))
+
+
+def test_a_word_is_the_same_with_any_of_its_letters_as_a_json_escape() -> None:
+    for size in (6, 7, 8, 9, 15, 16, 17, 63, 64, 65, 80):
+        word = ("Sample" * 20)[:size]
+        for at in range(size):
+            text = json.dumps({"x" * 50: word}).replace(word, f"{word[:at]}\\u{ord(word[at]):04x}{word[at + 1 :]}")
+            assert 1 in found(segment((word,)), segment(("elsewhere", text)))

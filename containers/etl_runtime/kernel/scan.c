@@ -8,6 +8,7 @@ typedef struct {
     const filter *in;
     const uint16_t *lengths; /* of the grams, in words, ascending, those of more than three */
     size_t lengths_count;
+    int wanted[4]; /* whether there are grams of one, two and three words */
     list *found; /* digest, column, digest, column … */
     tokens *words;
     u64 column;
@@ -43,7 +44,8 @@ static void look_from(const scanner *by, size_t count) {
                     characters += words->characters[at + length - 1];
                     digits &= words->digits[at + length - 1];
                     /* Three words begin a longer value whatever their own length. */
-                    if (length == 3 || characters >= (digits ? LEAST_DIGITS : LEAST_CHARACTERS)) {
+                    int enough = length == 3 || characters >= (digits ? LEAST_DIGITS : LEAST_CHARACTERS);
+                    if (enough && (by->wanted[length] || (length == 3 && by->lengths_count))) {
                         digest = gram(words, at, length, by->key);
                         __builtin_prefetch(block_of(by->in, digest));
                     }
@@ -55,17 +57,17 @@ static void look_from(const scanner *by, size_t count) {
             if (runs[0][i]) look(by, runs[0][i]);
             if (runs[1][i]) look(by, runs[1][i]);
             if (runs[2][i] && holds(by->in, runs[2][i])) {
-                look(by, runs[2][i]);
+                if (by->wanted[3]) look(by, runs[2][i]);
                 look_further(by, block + i);
             }
         }
     }
 }
 
-static void look_at(scanner *by, const byte *at, size_t size, int escapes) {
+static void look_at(scanner *by, const byte *at, size_t size, int escapes, const byte *readable) {
     const byte *end = at + size;
     tokens *words = by->words;
-    begin(words);
+    begin(words, readable);
     for (;;) {
         at = words_in(words, at, end, escapes, by->key);
         if (at == end) break;
@@ -84,10 +86,11 @@ static void look_at(scanner *by, const byte *at, size_t size, int escapes) {
 /* Look all columns of a segment through. Returns 0, or -1 for want of memory. */
 EXPORT int64_t etl_scan(const segment *in, const filter *of, const uint16_t *lengths, size_t lengths_count, list *found,
                         const digest_key *key) {
-    scanner by = {key, of, lengths, lengths_count, found, malloc(sizeof(tokens)), 0};
+    scanner by = {key, of, lengths, lengths_count, {0}, found, malloc(sizeof(tokens)), 0};
     byte *room = NULL;
     size_t has = 0;
     int64_t result = by.words ? 0 : -1;
+    for (; by.lengths_count && *by.lengths <= 3; by.lengths++, by.lengths_count--) by.wanted[*by.lengths] = 1;
     for (size_t row = 0; row < in->rows && !result; row++) {
         for (by.column = 0; by.column < in->columns; by.column++) {
             field value = field_of(in, row, by.column);
@@ -100,9 +103,9 @@ EXPORT int64_t etl_scan(const segment *in, const filter *of, const uint16_t *len
             }
             size_t size = value.size;
             const byte *at = unescaped(value.at, &size, room);
-            look_at(&by, at, size, 1);
+            look_at(&by, at, size, 1, at == value.at ? text_end(in) : room + has);
             size_t made = bytes_of(at, size, room + has / 2);
-            if (made) look_at(&by, room + has / 2, made, 0);
+            if (made) look_at(&by, room + has / 2, made, 0, room + has);
         }
         if (found->failed) result = -1;
     }

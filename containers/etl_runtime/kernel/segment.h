@@ -24,4 +24,10 @@ static inline field field_of(const segment *in, size_t row, size_t column) {
     return found;
 }
 
+/* Where the text can be read up to. */
+static inline const byte *text_end(const segment *in) {
+    size_t fields = in->rows * in->columns;
+    return in->text + (fields ? in->ends[fields - 1] + 1 : 0);
+}
+
 #endif

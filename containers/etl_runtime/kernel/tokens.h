@@ -3,7 +3,7 @@
 #ifndef ETL_TOKENS_H
 #define ETL_TOKENS_H
 
-#include "digest.h"
+#include "marks.h"
 
 #define LEAST_CHARACTERS 6 /* of a value that is looked for in every place: shorter ones stand everywhere by chance */
 #define LEAST_DIGITS 9     /* the same, of one that is nothing but digits */
@@ -13,52 +13,68 @@ typedef struct {
     uint16_t characters[MOST_TOKENS * 4];
     byte digits[MOST_TOKENS * 4];
     size_t count;
-    /* the word under way */
-    u64 word;
+    /* the word under way: the digest of its whole chunks of eight bytes, the chunk that is not whole, and its size */
+    u64 digest, chunk;
     size_t size;
     int only_digits;
+    const byte *readable; /* the memory that the value is in can be read up to here */
 } tokens;
 
-enum { TOKENS_ROOM = MOST_TOKENS * 4 };
+enum { TOKENS_ROOM = MOST_TOKENS * 4, CHUNK = 8 };
 
-static const byte LETTER[256] = {
-    ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7',
-    ['8'] = '8', ['9'] = '9', ['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f',
-    ['g'] = 'g', ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k', ['l'] = 'l', ['m'] = 'm', ['n'] = 'n',
-    ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v',
-    ['w'] = 'w', ['x'] = 'x', ['y'] = 'y', ['z'] = 'z', ['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd',
-    ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h', ['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l',
-    ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't',
-    ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z',
-};
-
-static inline byte letter(byte c) { return c & 0x80 ? c : LETTER[c]; }
-
-static inline void begin(tokens *to) {
-    to->count = 0;
-    to->sums[0] = 0;
-    to->word = to->size = 0;
+static inline void begin_word(tokens *to) {
+    to->digest = to->chunk = to->size = 0;
     to->only_digits = 1;
 }
 
-static inline void letter_in(tokens *to, byte c) {
-    to->word = (to->word ^ c) * 0x100000001b3u + 0x9e3779b97f4a7c15u;
-    to->size++;
-    to->only_digits &= (byte)(c - '0') < 10;
+static inline void begin(tokens *to, const byte *readable) {
+    to->count = 0;
+    to->sums[0] = 0;
+    to->readable = readable;
+    begin_word(to);
+}
+
+/* Letters of ASCII in lower case; its digits have that bit already. */
+static inline u64 lower(u64 chunk) { return chunk | (0x2020202020202020u & ~((chunk & 0x8080808080808080u) >> 2)); }
+
+static inline u64 chunk_in(u64 digest, u64 chunk, const digest_key *key) { return folded(digest ^ chunk ^ key->a, key->b); }
+
+static inline void letter_in(tokens *to, byte c, const digest_key *key) {
+    to->chunk |= (u64)c << 8 * (to->size % CHUNK);
+    to->only_digits &= is_ascii_digit(c);
+    if (++to->size % CHUNK) return;
+    to->digest = chunk_in(to->digest, lower(to->chunk), key);
+    to->chunk = 0;
+}
+
+static inline void word_in(tokens *to, u64 digest, size_t size, int only_digits, const digest_key *key) {
+    size_t at = to->count++;
+    to->sums[at + 1] = to->sums[at] * key->base + folded(digest ^ key->a, size ^ key->b);
+    to->characters[at] = size < UINT16_MAX ? (uint16_t)size : UINT16_MAX;
+    to->digits[at] = (byte)only_digits;
 }
 
 static inline void word_ends(tokens *to, const digest_key *key) {
     if (!to->size) return;
-    size_t at = to->count++;
-    to->sums[at + 1] = to->sums[at] * key->base + folded(to->word ^ key->a, to->size ^ key->b);
-    to->characters[at] = to->size < UINT16_MAX ? (uint16_t)to->size : UINT16_MAX;
-    to->digits[at] = (byte)to->only_digits;
-    to->word = to->size = 0;
-    to->only_digits = 1;
+    /* The letters of a chunk that is not whole, and nothing behind them. */
+    u64 letters = ((u64)1 << 8 * (to->size % CHUNK)) - 1;
+    if (letters) to->digest = chunk_in(to->digest, lower(to->chunk) & letters, key);
+    word_in(to, to->digest, to->size, to->only_digits, key);
+    begin_word(to);
+}
+
+/* A word that stands in the value as it is. */
+static inline void whole_word_in(tokens *to, const byte *at, size_t size, int only_digits, const digest_key *key) {
+    u64 digest = 0;
+    size_t left = size;
+    for (; left > CHUNK; left -= CHUNK, at += CHUNK) digest = chunk_in(digest, lower(load(at, CHUNK)), key);
+    u64 letters = ~(u64)0 >> 8 * (CHUNK - left);
+    u64 chunk = to->readable - at >= CHUNK ? load(at, CHUNK) : load(at, left);
+    word_in(to, chunk_in(digest, lower(chunk) & letters, key), size, only_digits, key);
 }
 
 static inline int hexadecimal(byte c) {
-    if ((byte)(c - '0') < 10) return c - '0';
+    if (is_ascii_digit(c)) return c - '0';
     c |= 32;
     return (byte)(c - 'a') < 6 ? c - 'a' + 10 : -1;
 }
@@ -100,36 +116,30 @@ static inline size_t escaped_in(tokens *to, const byte *at, const byte *end, con
         }
     }
     if (code < 0x80) {
-        byte c = LETTER[code];
-        if (c) letter_in(to, c);
+        if (is_word((byte)code)) letter_in(to, (byte)code, key);
         else word_ends(to, key);
     } else if (code < 0x800) {
-        letter_in(to, (byte)(0xc0 | code >> 6));
-        letter_in(to, (byte)(0x80 | (code & 0x3f)));
+        letter_in(to, (byte)(0xc0 | code >> 6), key);
+        letter_in(to, (byte)(0x80 | (code & 0x3f)), key);
     } else if (code < 0x10000) {
-        letter_in(to, (byte)(0xe0 | code >> 12));
-        letter_in(to, (byte)(0x80 | (code >> 6 & 0x3f)));
-        letter_in(to, (byte)(0x80 | (code & 0x3f)));
+        letter_in(to, (byte)(0xe0 | code >> 12), key);
+        letter_in(to, (byte)(0x80 | (code >> 6 & 0x3f)), key);
+        letter_in(to, (byte)(0x80 | (code & 0x3f)), key);
     } else {
-        letter_in(to, (byte)(0xf0 | code >> 18));
-        letter_in(to, (byte)(0x80 | (code >> 12 & 0x3f)));
-        letter_in(to, (byte)(0x80 | (code >> 6 & 0x3f)));
-        letter_in(to, (byte)(0x80 | (code & 0x3f)));
+        letter_in(to, (byte)(0xf0 | code >> 18), key);
+        letter_in(to, (byte)(0x80 | (code >> 12 & 0x3f)), key);
+        letter_in(to, (byte)(0x80 | (code >> 6 & 0x3f)), key);
+        letter_in(to, (byte)(0x80 | (code & 0x3f)), key);
     }
     return used;
 }
 
-/* Add words until the bytes or the room end; where it stopped. With `escapes`, a backslash is JSON's: \n parts words and
-   \u0041 is a letter. Call again from there once the words have been used, and word_ends after the last byte. */
-static inline const byte *words_in(tokens *to, const byte *at, const byte *end, int escapes, const digest_key *key) {
-    for (; at < end; at++) {
-        byte c = letter(*at);
-        if (c) {
-            letter_in(to, c);
-            continue;
-        }
+/* Letter by letter, until a word ends: one with an escape in it, or longer than what is marked at once. */
+static inline const byte *letters_in(tokens *to, const byte *at, const byte *end, int escapes, const digest_key *key) {
+    do {
         if (*at != '\\' || !escapes) {
-            word_ends(to, key);
+            if (is_word(*at)) letter_in(to, *at, key);
+            else word_ends(to, key);
         } else if (at + 1 < end && at[1] == 'u') {
             size_t used = escaped_in(to, at + 2, end, key);
             if (used) at += 1 + used;
@@ -138,7 +148,42 @@ static inline const byte *words_in(tokens *to, const byte *at, const byte *end, 
             word_ends(to, key);
             if (at + 1 < end && strchr("bfnrt\"/\\", at[1]) && at[1]) at++;
         }
-        if (to->count >= TOKENS_ROOM - 2) return at + 1;
+        at++;
+    } while (at < end && to->size);
+    return at;
+}
+
+/* Add words until the bytes or the room end; where it stopped. With `escapes`, a backslash is JSON's: \n parts words and
+   \u0041 is a letter. Call again from there once the words have been used, and word_ends after the last byte. */
+static inline const byte *words_in(tokens *to, const byte *at, const byte *end, int escapes, const digest_key *key) {
+    while (at < end) {
+        marks here = marks_of_some(at, (size_t)(end - at), to->readable);
+        u64 stops = here.words | (escapes ? here.backslashes : 0);
+        size_t covered = end - at < MARKED ? (size_t)(end - at) : MARKED, next = 0;
+        for (;;) {
+            u64 rest = next < MARKED ? stops >> next : 0;
+            if (to->count >= TOKENS_ROOM - 2) return at + next;
+            if (!rest) {
+                next = covered;
+                break;
+            }
+            size_t first = next + (size_t)__builtin_ctzll(rest);
+            u64 others = ~(here.words >> first);
+            size_t size = others ? (size_t)__builtin_ctzll(others) : MARKED;
+            next = first + size;
+            if (!size || (next < covered && escapes && at[next] == '\\') || (next >= covered && first == 0 && at + next < end)) {
+                /* A backslash, a word before one, or a word that is longer than all that is marked. */
+                next = (size_t)(letters_in(to, at + first, end, escapes, key) - at);
+                break;
+            }
+            if (next >= covered && at + next < end) {
+                next = first; /* it may go on behind what is marked */
+                break;
+            }
+            u64 bits = size < MARKED ? ((u64)1 << size) - 1 : ~(u64)0;
+            whole_word_in(to, at + first, size, (here.digits >> first & bits) == bits, key);
+        }
+        at += next;
     }
     return end;
 }

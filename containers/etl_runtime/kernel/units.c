@@ -13,13 +13,14 @@ typedef struct {
     list *units, *grams, *starts; /* grams and starts: NULL where the values are looked for in their own column alone */
     byte *lengths; /* [MOST_TOKENS + 1]: of the grams that were found, in words */
     tokens *words;
+    const byte *readable; /* the memory that a value is in */
     u64 place; /* of the unit in its row's value, from 1: another one's may be this one's original by chance */
 } collector;
 
 /* The value as words, in one reading of its backslashes. */
 static void gram_in(collector *to, const byte *at, size_t size, int escapes) {
     tokens *words = to->words;
-    begin(words);
+    begin(words, to->readable);
     const byte *stopped = words_in(words, at, at + size, escapes, to->key);
     if (stopped == at + size) word_ends(words, to->key);
     size_t count = words->count < MOST_TOKENS ? words->count : MOST_TOKENS, characters = 0;
@@ -76,7 +77,7 @@ static void elements_in(collector *to, const byte *at, size_t size) {
 EXPORT int64_t etl_collect(const segment *in, size_t column, int mode, const paths *of, const u64 *rows, u64 domain,
                            const u64 *constants, size_t constants_count, list *units, list *grams, list *starts,
                            byte *lengths, const digest_key *key) {
-    collector to = {key, domain, 0, constants, constants_count, units, grams, starts, lengths, malloc(sizeof(tokens)), 0};
+    collector to = {key, domain, 0, constants, constants_count, units, grams, starts, lengths, malloc(sizeof(tokens)), NULL, 0};
     byte *room = NULL;
     size_t has = 0;
     int64_t result = to.words ? 0 : -1;
@@ -93,6 +94,7 @@ EXPORT int64_t etl_collect(const segment *in, size_t column, int mode, const pat
         }
         size_t size = value.size;
         const byte *at = unescaped(value.at, &size, room);
+        to.readable = at == value.at ? text_end(in) : room + has;
         if (mode == ELEMENTS) {
             elements_in(&to, at, size);
         } else if (mode == LEAVES) {
@@ -106,6 +108,7 @@ EXPORT int64_t etl_collect(const segment *in, size_t column, int mode, const pat
         } else {
             unit_in(&to, at, size);
             size_t made = grams ? bytes_of(at, size, room + has / 2) : 0;
+            to.readable = room + has;
             if (made) gram_in(&to, room + has / 2, made, 0);
         }
         if (units->failed || (grams && (grams->failed || starts->failed))) result = -1;

@@ -175,9 +175,9 @@ class Segment:
     """
 
     def __init__(self, text: bytes, columns: int, what: str) -> None:
-        room = text.count(b"\t") + text.count(b"\n")
-        self._ends = np.empty(room, np.uint32)
-        rows = _C.etl_fields(text, len(text), max(columns, 1), self._ends.ctypes.data, room)
+        # Memory that is not written to is none: to count the fields first would cost more.
+        self._ends = np.empty(len(text), np.uint32)
+        rows = _C.etl_fields(text, len(text), max(columns, 1), self._ends.ctypes.data, len(text))
         if rows < 0:
             raise Fault(ExitCode.DATA, f"{what}: a row has not the {columns} fields that its table has columns")
         self.text = text
@@ -265,7 +265,7 @@ class Segment:
 
         Args:
             held_in: Holds grams and their starts.
-            lengths: Of the grams longer than three words, in words, ascending.
+            lengths: Of the grams, in words, ascending.
             key: The run's.
         """
         found = Numbers()

@@ -79,7 +79,7 @@ class Proof:
         self._grams = {watch.number: self._pool.store() for watch in self._all if watch.is_everywhere}
         self._starts = self._pool.store()
         self._lengths = np.zeros(MOST_TOKENS + 1, np.uint8)
-        self._longer = np.empty(0, np.uint16)
+        self._gram_lengths = np.empty(0, np.uint16)
         self._filter: Filter | None = None
         self._survivors = dict.fromkeys(self._units, 0)
         self._elsewhere: dict[int, dict[str, int]] = {number: {} for number in self._grams}
@@ -134,8 +134,7 @@ class Proof:
         for store in stores:
             for chunk in store.chunks():
                 self._filter.add(chunk)
-        longer = np.flatnonzero(self._lengths)
-        self._longer = longer[longer > 3].astype(np.uint16)
+        self._gram_lengths = np.flatnonzero(self._lengths).astype(np.uint16)
 
     def examine(self, segment: Segment, places: Sequence[str], table: Name | None = None) -> Sightings:
         """What may be an original in something that will be released.
@@ -150,7 +149,7 @@ class Proof:
             watch.number: self._filter.held(self._collected(watch, segment, None).units)
             for watch in (self._watches.get(table, ()) if table else ())
         }
-        grams, columns = segment.scan(self._filter, self._longer, self._key)
+        grams, columns = segment.scan(self._filter, self._gram_lengths, self._key)
         return Sightings(units, grams, columns, places)
 
     def note(self, sightings: Sightings) -> None:
