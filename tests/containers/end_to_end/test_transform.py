@@ -196,3 +196,37 @@ def test_rules_that_keep_all_need_no_scratch_server(transform: Transform, rules:
     run, clean = transform(PATH="/usr/bin:/bin")
     assert run.code == 0, run.text
     assert set(clean.plan().values()) == {"untouched"}
+
+
+def test_a_table_is_the_same_whether_its_functions_are_compiled_or_the_database_s(
+    programs: Programs, raw_bucket: str, rules: Path, name: str
+) -> None:
+    """An expression in brackets is not compiled; nor is one that makes rows which a check is about."""
+    changes = {
+        "memo: \"''\"": "memo: {}scrub.text(memo){}",
+        "mail: \"'somebody@example.com'\"": "mail: {}scrub.email(mail){}",
+    }
+    unbracketed = (rules / "columns.yaml").read_text()
+    cleaned: list[CleanDump] = []
+    told: list[dict[str, str]] = []
+    for number, (left, right) in enumerate((("", ""), ('"(', ')"'))):
+        (rules / "columns.yaml").write_text(unbracketed)
+        change_rules(rules, *((before, after.format(left, right)) for before, after in changes.items()))
+        bucket = programs.bucket(f"{name}-{number}")
+        run = programs.run("transform", programs.transform_environment("nightly", raw_bucket, bucket, rules))
+        assert run.code == 0, run.text
+        told.append(run.event("cleaning")["by_database"])
+        cleaned.append(CleanDump.read(programs, bucket))
+    held = "cleaned rows are held to check constraint users_email_check"
+    plain = "it is no plain call of a scrub function"
+    assert told == [
+        {"public.users": held},
+        {
+            "public.users": held,
+            "public.orders": f"memo: {plain}",
+            "public.events_2025": f"mail: {plain}",
+            "public.events_2026": f"mail: {plain}",
+        },
+    ]
+    for table in TABLES:
+        assert cleaned[0].rows(table) == cleaned[1].rows(table)
