@@ -166,7 +166,8 @@ def compressor(codec: str) -> _Compressor:
 class DataFileReader:
     """Passes a file's bytes through and gathers facts on the way.
 
-    Iterate it for the plain bytes of COPY data, less the end mark; `facts` is there once it is exhausted.
+    Iterate it for the plain bytes of COPY data, less the end mark; `rows` are those up to there, and `facts` is there once
+    it is exhausted.
     """
 
     def __init__(self, name: str, chunks: Iterable[bytes], *, copy_data: bool = True) -> None:
@@ -175,6 +176,7 @@ class DataFileReader:
         self._copy_data = copy_data
         self._digest = hashlib.sha256()
         self._stored = 0
+        self.rows = 0
         self._facts: DataFileFacts | None = None
 
     @property
@@ -196,7 +198,7 @@ class DataFileReader:
         Raises:
             Fault: DATA when the file is damaged, cut, or lacks the mark that ends COPY data.
         """
-        plain_bytes = rows = 0
+        plain_bytes = 0
         tail = b""
         for plain in decompressed(self._name, self._counted()):
             plain_bytes += len(plain)
@@ -205,13 +207,13 @@ class DataFileReader:
                 continue
             held = tail + plain
             ready, tail = held[: -len(_LINE_END)], held[-len(_LINE_END) :]
-            rows += ready.count(b"\n")
+            self.rows += ready.count(b"\n")
             if ready:
                 yield ready
         if self._copy_data and tail == _LINE_END:
-            rows += 1
+            self.rows += 1
             yield b"\n"
-        self._finish(plain_bytes, rows, tail)
+        self._finish(plain_bytes, self.rows, tail)
 
     def _finish(self, plain_bytes: int, rows: int, tail: bytes) -> None:
         if self._copy_data and tail not in (_LINE_END, COPY_END):

@@ -82,10 +82,8 @@ class RawDump:
             Fault: DATA when it is damaged or its number of rows is not the manifest's; what came must not be used.
         """
         reader = DataFileReader(file.name, counted(self.chunks(file), count))
-        rows = 0
         for text in reader:
-            rows += text.count(b"\n")
-            if rows > (file.rows or 0):
+            if reader.rows > (file.rows or 0):
                 # A few bytes can be any number of rows when decompressed: those would fill the disk first.
                 raise Fault(ExitCode.DATA, f"{file.name} has more rows than its manifest says, {file.rows}")
             yield text

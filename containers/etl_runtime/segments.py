@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-SEGMENT_BYTES = 2 << 20
+SEGMENT_BYTES = 1 << 20
 """A piece's least size; the cuts depend on the text alone, so the same rows make the same files each time."""
 
 
