@@ -166,8 +166,8 @@ def compressor(codec: str) -> _Compressor:
 class DataFileReader:
     """Passes a file's bytes through and gathers facts on the way.
 
-    Iterate it for the plain bytes of COPY data, less the end mark; `rows` are those up to there, and `facts` is there once
-    it is exhausted.
+    Iterate it for the plain bytes of COPY data, less the end mark; `rows` are those up to there, and `facts` is there
+    once it is exhausted.
     """
 
     def __init__(self, name: str, chunks: Iterable[bytes], *, copy_data: bool = True) -> None:
