@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from etl_runtime.contract import ExitCode
 
@@ -28,6 +31,9 @@ class Terminated(BaseException):
 stopping = threading.Event()
 """Set by SIGTERM, which Python shows to the main thread alone."""
 
+releasing = threading.Event()
+"""Set where the step begins that releases all at once; a program that is stopped from there on may have done it."""
+
 
 def check_stopping() -> None:
     """Give up work in another thread: whatever takes long asks this between two steps.
@@ -37,3 +43,24 @@ def check_stopping() -> None:
     """
     if stopping.is_set():
         raise Terminated
+
+
+@contextmanager
+def stop_postponed() -> Generator[None]:
+    """Let SIGTERM wait for the end of a block, such as the start of a child that nothing could end until it has a name.
+
+    Raises:
+        Terminated: at the end of the block, when SIGTERM has arrived meanwhile.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Python shows the signal to the main thread alone.
+        yield
+        return
+    arrived: list[int] = []
+    heard = signal.signal(signal.SIGTERM, lambda number, _frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, heard)
+        if arrived and callable(heard):
+            heard(arrived[0], None)

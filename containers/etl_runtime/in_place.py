@@ -14,7 +14,7 @@ from psycopg import sql
 
 from etl_runtime.archive_restore import ArchiveRestore, copy_rows, prepare
 from etl_runtime.contract import ExitCode
-from etl_runtime.faults import Fault, check_stopping
+from etl_runtime.faults import Fault, check_stopping, releasing
 from etl_runtime.post_load import run_post_load
 from etl_runtime.postgres import Connection
 from etl_runtime.postgres_errors import error_text
@@ -63,6 +63,7 @@ def load_in_place(
                     connection.execute(sql.SQL("RESET {}").format(sql.Identifier(name)))
                 run_post_load(connection, scripts)
                 target.write_mark(connection, target.live, load_mark(target.execution_id, manifest_sha256))
+                releasing.set()
         except psycopg.errors.LockNotAvailable:
             raise Fault(
                 ExitCode.TRANSIENT, f"{target.live} is in use: a load in place waits {_LOCK_WAIT} for a table, no more"

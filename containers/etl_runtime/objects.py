@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from botocore.exceptions import BotoCoreError, ClientError
 
 from etl_runtime.contract import EXECUTION_ID_TAG, ExitCode
-from etl_runtime.faults import Fault, check_stopping
+from etl_runtime.faults import Fault, check_stopping, releasing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -130,6 +130,7 @@ class Bucket:
 
     def write_manifest(self, key: str, content: bytes) -> str | None:
         """Store a manifest unless one is there; its version id, or None where there was one already."""
+        releasing.set()
         try:
             answer = self.client.put_object(
                 Bucket=self.name,

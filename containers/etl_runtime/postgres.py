@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 
 from etl_runtime.aws import database_token
 from etl_runtime.contract import MIGRATOR_NAME, ExitCode
-from etl_runtime.faults import Fault
+from etl_runtime.faults import Fault, stop_postponed
 from etl_runtime.postgres_errors import error_text, tool_errors
 from etl_runtime.settings import Database
 
@@ -205,16 +205,18 @@ def run_tool(
     `tick` is called a few times a second while it runs. On any exception, SIGTERM included, the tool is ended before
     the exception goes on.
     """
+    child: subprocess.Popen[bytes] | None = None
     with os.fdopen(os.memfd_create("errors"), "w+b") if errors_in_memory else tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(
-            list(argv),
-            env=clean_environment(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            cwd=cwd,
-        )
         try:
+            with stop_postponed():
+                child = subprocess.Popen(
+                    list(argv),
+                    env=clean_environment(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    cwd=cwd,
+                )
             while True:
                 try:
                     status = child.wait(0.2 if tick else None)
@@ -223,7 +225,8 @@ def run_tool(
                     if tick:
                         tick()
         except BaseException:
-            end(child)
+            if child is not None:
+                end(child)
             raise
         # A tool says last what stopped it; scripts may have raised any number of notices before.
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _MOST_ERROR_BYTES))

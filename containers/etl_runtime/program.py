@@ -24,7 +24,7 @@ from botocore.exceptions import (
 )
 
 from etl_runtime.contract import Env, ExitCode
-from etl_runtime.faults import Fault, Terminated, stopping
+from etl_runtime.faults import Fault, Terminated, releasing, stopping
 
 Log = structlog.stdlib.BoundLogger
 
@@ -96,15 +96,16 @@ def run(program: str, body: Callable[[Mapping[str, str]], None], environ: Mappin
     environ = os.environ if environ is None else environ
     _configure_logs(program, environ)
     stopping.clear()
+    releasing.clear()
     signal.signal(signal.SIGTERM, _raise_terminated)
     try:
         body(environ)
     except Fault as fault:
         code, message = fault.code, fault.message
     except Terminated:
-        code, message = ExitCode.TERMINATED, "stopped by SIGTERM; nothing was released, run it again"
+        code, message = ExitCode.TERMINATED, f"stopped by SIGTERM; {_left_behind()}"
     except KeyboardInterrupt:
-        code, message = ExitCode.TERMINATED, "stopped by the keyboard; nothing was released, run it again"
+        code, message = ExitCode.TERMINATED, f"stopped by the keyboard; {_left_behind()}"
     except ClientError as error:
         code, message = _aws_fault(error)
     except NoCredentialsError:
@@ -124,6 +125,12 @@ def run(program: str, body: Callable[[Mapping[str, str]], None], environ: Mappin
         return ExitCode.DONE
     logger().error("failed", error=message, exit_code=int(code))
     return code
+
+
+def _left_behind() -> str:
+    if releasing.is_set():
+        return "it may have been released whole already, run it again to be sure"
+    return "nothing was released, run it again"
 
 
 def _aws_fault(error: ClientError) -> tuple[ExitCode, str]:

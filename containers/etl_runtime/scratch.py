@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from etl_runtime.contract import ExitCode
-from etl_runtime.faults import Fault
+from etl_runtime.faults import Fault, stop_postponed
 from etl_runtime.postgres import Connection, clean_environment, end, run_tool, tool, tool_fault
 from etl_runtime.postgres_errors import error_text, tool_errors
 
@@ -140,13 +140,14 @@ class Scratch:
             )
         settings = dict(_SETTINGS) | {"unix_socket_directories": str(self._sockets)}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self._server = subprocess.Popen(
-            [tool("postgres"), "-D", str(self._data), *arguments],
-            env=clean_environment({}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with stop_postponed():
+            self._server = subprocess.Popen(
+                [tool("postgres"), "-D", str(self._data), *arguments],
+                env=clean_environment({}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
         self._wait()
         with self.connect(ADMINISTRATOR, "postgres") as connection:
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(SCRUBBER)))

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from etl_runtime.carried_settings import carried
 from etl_runtime.contract import ExitCode
-from etl_runtime.faults import Fault
+from etl_runtime.faults import Fault, releasing
 from etl_runtime.postgres import Connection
 from etl_runtime.postgres_errors import error_text
 from etl_runtime.target_database import MAINTENANCE_DATABASE, TargetDatabase, load_mark, now
@@ -39,6 +39,7 @@ def swap_in(target: TargetDatabase, connection: Connection, manifest_sha256: str
         with connection.transaction():
             _rename(connection, target.load, target.live)
             target.write_mark(connection, target.live, mark)
+            releasing.set()
         return
     replaced = {**target.mark(connection, target.live), "replaced_at": mark["loaded_at"]}
     _exchange(target, connection, [(target.live, target.old), (target.load, target.live)], mark, replaced)
@@ -91,6 +92,7 @@ def _exchange(
                 connection.execute(statement)
             target.write_mark(connection, target.old, old_mark)
             target.write_mark(connection, target.live, live_mark)
+            releasing.set()
     except psycopg.Error as error:
         if error.sqlstate is None or error.sqlstate.startswith("57P"):
             # The connection is gone, and perhaps after the server had done it all; the next run will see.

@@ -3,17 +3,20 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from etl_runtime import postgres
 from etl_runtime.contract import ExitCode
-from etl_runtime.faults import Fault, Terminated
+from etl_runtime.faults import Fault, Terminated, stopping
 from etl_runtime.postgres import (
     CLIENT_FLOOR,
     Access,
@@ -25,6 +28,7 @@ from etl_runtime.postgres import (
     tool_fault,
     tool_version,
 )
+from etl_runtime.program import run
 from etl_runtime.settings import Database
 
 DATABASE = Database(
@@ -170,6 +174,40 @@ def test_a_tool_is_ended_when_what_watches_it_stops(program: Program, tmp_path: 
         run_tool([str(path)], {}, tick=stop)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_sigterm_while_a_tool_starts_ends_it_too(
+    program: Program, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The signal comes when the child runs and nobody has its name yet."""
+    path = program("initdb", "import time; time.sleep(60)")
+    children: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            children.append(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    heard = signal.getsignal(signal.SIGTERM)
+    try:
+        assert run("transform", lambda _: run_tool([str(path)], {}) and None, {}) == ExitCode.TERMINATED
+        statuses = [child.poll() for child in children]
+    finally:
+        signal.signal(signal.SIGTERM, heard)
+        stopping.clear()
+        for child in children:
+            child.kill()
+            child.wait()
+    assert statuses == [-signal.SIGTERM]
+    assert "stopped by SIGTERM" in capsys.readouterr().out
+
+
+def test_a_tool_can_be_started_in_any_thread(program: Program) -> None:
+    path = program("pg_dump", "raise SystemExit(3)")
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run_tool, [str(path)], {}).result() == (3, "")
 
 
 def test_a_child_that_does_not_listen_is_killed(

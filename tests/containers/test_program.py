@@ -229,3 +229,32 @@ def test_work_in_other_threads_learns_of_sigterm(capsys: pytest.CaptureFixture[s
     assert run("transform", body, {}) == ExitCode.TERMINATED
     assert run("transform", lambda _: faults.check_stopping(), {}) == ExitCode.DONE
     assert len(_events(capsys)) == 1
+
+
+def test_a_stop_in_the_step_that_releases_does_not_say_that_nothing_was(capsys: pytest.CaptureFixture[str]) -> None:
+    def released(_environ: Mapping[str, str]) -> None:
+        faults.releasing.set()
+        raise Terminated
+
+    assert run("transform", released, {}) == ExitCode.TERMINATED
+    assert run("transform", _raising(Terminated()), {}) == ExitCode.TERMINATED
+    assert [event["error"] for event in _events(capsys)] == [
+        "stopped by SIGTERM; it may have been released whole already, run it again to be sure",
+        "stopped by SIGTERM; nothing was released, run it again",
+    ]
+
+
+def test_a_postponed_stop_comes_at_the_end_of_its_block(capsys: pytest.CaptureFixture[str]) -> None:
+    steps: list[str] = []
+
+    def body(_environ: Mapping[str, str]) -> None:
+        with faults.stop_postponed():
+            steps.append("before")
+        with faults.stop_postponed():
+            os.kill(os.getpid(), signal.SIGTERM)
+            steps.append("in")
+        steps.append("after")
+
+    assert run("transform", body, {}) == ExitCode.TERMINATED
+    assert (steps, faults.stopping.is_set()) == (["before", "in"], True)
+    assert len(_events(capsys)) == 1
