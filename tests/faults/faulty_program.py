@@ -111,7 +111,7 @@ def cases(points: Sequence[Point], faults: Callable[[Point], Iterable[str]] = la
     return chosen + [Case(point, "kill") for kind, point in last.items() if point != first[kind]]
 
 
-Tried = TypeVar("Tried")
+Tried = TypeVar("Tried", Case, Sequence[Case])
 
 
 def try_all(all_cases: Sequence[Tried], tried: Callable[[Tried], None], at_once: int = 3) -> None:
@@ -126,7 +126,8 @@ def try_all(all_cases: Sequence[Tried], tried: Callable[[Tried], None], at_once:
         try:
             tried(case)
         except Exception as error:
-            return f"{case}: {error or type(error).__name__}"
+            named = str(case) if isinstance(case, Case) else ", ".join(map(str, case))
+            return f"{named}: {error or type(error).__name__}"
         return ""
 
     with ThreadPoolExecutor(at_once) as pool:
@@ -194,7 +195,7 @@ class FaultyProgram:
         """Run it and fail it at a point, which it must reach."""
         at = json.dumps([case.point.effect, case.point.occurrence])
         run, points = self._run(environment, {"FAULTS_AT": at, "FAULTS_HOW": case.fault})
-        assert case.point in points, f"the point was not reached: {run.text}"
+        assert case.point in points, f"the point was not reached for {case}: {run.text}"
         return run
 
     def _run(self, environment: Mapping[str, str], faults: Mapping[str, str] | None = None) -> tuple[Run, list[Point]]:

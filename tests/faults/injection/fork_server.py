@@ -21,7 +21,7 @@ import botocore.session
 import injected_faults
 
 _SECONDS = 90
-for _module in ("lz4.frame", "structlog", "watchdog.observers", "yaml", "zstandard"):
+for _module in ("lz4.frame", "numpy", "structlog", "watchdog.observers", "yaml", "zstandard"):
     importlib.import_module(_module)
 # The SDK's own descriptions of AWS, which take longest to read, are read once; sessions and clients are each run's own.
 _descriptions = botocore.loaders.create_loader()
