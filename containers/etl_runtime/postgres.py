@@ -123,6 +123,13 @@ class Access:
         return variables
 
 
+def is_lost(error: psycopg.Error) -> bool:
+    """Whether the server went away, or ended the session with itself: no fault of a statement or a row."""
+    state = error.sqlstate
+    gone = isinstance(error, psycopg.OperationalError) if state is None else state.startswith(("08", "57P"))
+    return gone or isinstance(error, psycopg.errors.OutOfMemory)
+
+
 @contextmanager
 def lost_connections() -> Generator[None]:
     """Give a database that goes away in the middle of the work the exit code that it deserves.

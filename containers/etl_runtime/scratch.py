@@ -17,7 +17,7 @@ from psycopg import sql
 
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault, stop_postponed
-from etl_runtime.postgres import Connection, clean_environment, end, run_tool, tool, tool_fault
+from etl_runtime.postgres import Connection, clean_environment, end, is_lost, run_tool, tool, tool_fault
 from etl_runtime.postgres_errors import error_text, tool_errors
 
 ADMINISTRATOR = "postgres"
@@ -192,13 +192,6 @@ class Scratch:
             "PGTZ": "UTC",
             "PGAPPNAME": "postgres-etl",
         }
-
-
-def is_lost(error: psycopg.Error) -> bool:
-    """Whether the server went away, or ended the session with itself: no fault of a statement or a row."""
-    state = error.sqlstate
-    gone = isinstance(error, psycopg.OperationalError) if state is None else state.startswith(("08", "57P"))
-    return gone or isinstance(error, psycopg.errors.OutOfMemory)
 
 
 def scratch_fault(what: str, error: psycopg.Error) -> Fault:

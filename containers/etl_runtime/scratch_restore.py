@@ -15,7 +15,7 @@ from etl_runtime.contract import ExitCode
 from etl_runtime.data_file import stem
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile
-from etl_runtime.postgres import run_tool, tool, tool_fault
+from etl_runtime.postgres import is_lost, run_tool, tool, tool_fault
 from etl_runtime.postgres_errors import error_text
 from etl_runtime.program import logger
 from etl_runtime.raw_dump import RawDump
@@ -109,6 +109,8 @@ class ScratchRestore:
                     statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}")
                     connection.execute(statement.format(sql.Identifier(name), place))
                 except psycopg.Error as error:
+                    if is_lost(error) or isinstance(error, psycopg.errors.DiskFull):
+                        raise
                     raise Fault(ExitCode.CONFIG, f"extension {entry.tag} cannot be made: {error_text(error)}") from None
         return made
 

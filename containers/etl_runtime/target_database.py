@@ -16,7 +16,7 @@ from psycopg import sql
 from etl_runtime.carried_settings import carried
 from etl_runtime.contract import MIGRATOR_NAME, ExitCode
 from etl_runtime.faults import Fault
-from etl_runtime.postgres import Access, Connection
+from etl_runtime.postgres import Access, Connection, is_lost
 from etl_runtime.postgres_errors import error_text
 
 MAINTENANCE_DATABASE = "postgres"
@@ -179,6 +179,8 @@ class TargetDatabase:
         try:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
         except psycopg.Error as error:
+            if is_lost(error):
+                raise
             raise Fault(ExitCode.UNAVAILABLE, f"{database} cannot be dropped: {error_text(error)}") from None
 
     def create(self, connection: Connection, encoding: str) -> None:
@@ -210,6 +212,8 @@ class TargetDatabase:
                 for statement in carried(connection, self.live, self.load):
                     connection.execute(statement)
         except psycopg.Error as error:
+            if is_lost(error):
+                raise
             raise Fault(
                 ExitCode.CONFIG, f"what is set on {self.live} cannot be carried over: {error_text(error)}"
             ) from None
