@@ -21,6 +21,8 @@ from tests.containers.end_to_end.conftest import (  # noqa: F401 - fixtures
     programs_of_session,
     source,
 )
+from tests.containers.end_to_end.live_database import databases
+from tests.containers.end_to_end.programs import LOAD_ROLE, Programs
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a private directory is made in it
 _NEEDED_BYTES = 2 << 30
@@ -67,3 +69,12 @@ def copying_initdb(servers_directory: Path, launchers: Path) -> Path:  # noqa: F
     script.write_text(f'#!/bin/sh\nexec cp -a {template} "${{1#--pgdata=}}"\n')
     script.chmod(0o755)
     return directory
+
+
+@pytest.fixture
+def targets(programs: Programs, name: str) -> Iterator[str]:  # noqa: F811 - fixtures
+    """The beginning of the names of all targets of a test; what is left of them is dropped."""
+    programs.query("postgres", f"GRANT pg_signal_backend TO {LOAD_ROLE}")
+    yield f"{name}_"
+    for database in databases(programs, f"{name}_"):
+        programs.query("postgres", f'DROP DATABASE "{database}" WITH (FORCE)')

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +12,11 @@ from etl_runtime.target_database import TargetDatabase
 
 from tests.containers.end_to_end.live_database import databases, tables
 from tests.containers.end_to_end.programs import LOAD_ROLE, Programs
-from tests.faults.faulty_program import Case, FaultyProgram, Point, cases, try_all
+from tests.faults.faulty_program import Case, FaultyProgram, cases, try_all
+from tests.faults.live_targets import OLD, codes, faults_before, target
 
 pytestmark = pytest.mark.faults
 
-OLD = {"public.before": 0}
 RULES = """
 version: 1
 tables:
@@ -31,39 +28,6 @@ elsewhere: {defaults: keep, sequences: {decision: keep, reason: "a test's"}}
 LOADED = {"public.users": 0}
 
 
-@pytest.fixture
-def targets(programs: Programs, name: str) -> Iterator[str]:
-    """The beginning of the names of all targets of a test; what is left of them is dropped."""
-    programs.query("postgres", f"GRANT pg_signal_backend TO {LOAD_ROLE}")
-    yield f"{name}_"
-    for database in databases(programs, f"{name}_"):
-        programs.query("postgres", f'DROP DATABASE "{database}" WITH (FORCE)')
-
-
-def _faults(point: Point) -> tuple[str, ...]:
-    """What can happen before an effect; what happens after it, happens before the next."""
-    if not point.effect.endswith(": before"):
-        return ()
-    others = [fault for fault in point.faults if fault not in ("kill", "terminate")]
-    # Each kind of point has one of the two ends of a process, by its name: the same in every run of the test.
-    end = ("kill", "terminate")[zlib.crc32(point.kind.encode()) % 2]
-    return (end, *others)
-
-
-def _codes(case: Case) -> frozenset[int]:
-    """How a program may end: a session in autocommit has nothing left to commit, and its loss then is none."""
-    more = {0} if (case.fault, case.point.kind) == ("connection-lost", "sql commit: before") else set[int]()
-    return case.codes | more
-
-
-def _target(programs: Programs, targets: str, case: Case | None) -> str:
-    """A live database of a case's own."""
-    live = targets + hashlib.sha256(str(case).encode()).hexdigest()[:8]
-    programs.cluster.create_database(live, LOAD_ROLE)
-    programs.query(live, "CREATE TABLE before (id integer)")
-    return live
-
-
 def test_a_rollback_that_fails_anywhere_leaves_the_old_database_or_the_new_one_and_completes_when_run_again(
     programs: Programs, targets: str, disks: Path, tmp_path: Path
 ) -> None:
@@ -71,7 +35,7 @@ def test_a_rollback_that_fails_anywhere_leaves_the_old_database_or_the_new_one_a
 
     def loaded(case: Case | None) -> tuple[str, dict[str, str]]:
         """A live database as load-1 left it, with the old one beside."""
-        live = _target(programs, targets, case)
+        live = target(programs, targets, str(case))
         environment = programs.load_environment("back-1", "nightly", "unused", live, tmp_path)
         del environment["LOAD_FILENAME"]
         old = TargetDatabase(
@@ -91,7 +55,7 @@ def test_a_rollback_that_fails_anywhere_leaves_the_old_database_or_the_new_one_a
         def tried(case: Case) -> None:
             live, environment = loaded(case)
             failed = program.failed(environment, case)
-            assert failed.code in _codes(case), (failed.code, failed.text)
+            assert failed.code in codes(case), (failed.code, failed.text)
             after = [tables(programs, database) for database in databases(programs, live)]
             assert after in (([OLD, LOADED], [LOADED, OLD]) if failed.code != 0 else ([OLD, LOADED],))
             again = program.run(environment)
@@ -100,4 +64,4 @@ def test_a_rollback_that_fails_anywhere_leaves_the_old_database_or_the_new_one_a
             for database in databases(programs, live):
                 programs.query("postgres", f'DROP DATABASE "{database}" WITH (FORCE)')
 
-        try_all(cases(points, _faults), tried)
+        try_all(cases(points, faults_before), tried)
