@@ -11,6 +11,7 @@ from etl_runtime.data_file import DataFileReader, stem
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile, Manifest, read_manifest, sha256
 from etl_runtime.objects import Bucket
+from etl_runtime.segments import of_bounded_rows
 from etl_runtime.toc import TOC_NAME, Toc, TocEntry, read_toc
 
 
@@ -79,10 +80,11 @@ class RawDump:
             count: Told the bytes as stored of each chunk, as it comes.
 
         Raises:
-            Fault: DATA when it is damaged or its number of rows is not the manifest's; what came must not be used.
+            Fault: DATA when it is damaged, a row is too long, or their number is not the manifest's; what came must not
+                be used.
         """
         reader = DataFileReader(file.name, counted(self.chunks(file), count))
-        for text in reader:
+        for text in of_bounded_rows(reader, f"{file.table}: {file.name}"):
             if reader.rows > (file.rows or 0):
                 # A few bytes can be any number of rows when decompressed: those would fill the disk first.
                 raise Fault(ExitCode.DATA, f"{file.name} has more rows than its manifest says, {file.rows}")

@@ -192,6 +192,20 @@ def test_a_small_file_of_very_many_rows_is_refused_before_they_are_made(bucket: 
     assert peak < 160 << 20
 
 
+def test_a_small_file_of_one_endless_row_is_refused_before_it_is_made(bucket: Bucket, store: Store) -> None:
+    bomb = gzip.compress(b"x" * (64 << 20), compresslevel=9) * 16
+    assert len(bomb) < 2 << 20
+    store({**FILES, "1001.dat.gz": bomb})
+    dump = RawDump.open(bucket, PREFIX, "")
+    with pytest.raises(Fault) as stopped:
+        sum(map(len, dump.rows(dump.manifest.file("1001.dat.gz"))))
+    assert (stopped.value.code, stopped.value.message) == (
+        ExitCode.DATA,
+        "public.users: 1001.dat.gz has a row of more than 512 MiB, and a row is held in memory: "
+        "make it smaller at its source, or truncate the table",
+    )
+
+
 DAMAGE: dict[str, Callable[[str, bytes], bytes]] = {
     "cut": lambda _codec, body: body[:-3],
     "emptied": lambda _codec, _body: b"",
