@@ -25,7 +25,7 @@ from etl_runtime.postgres import (
     tool_fault,
     tool_version,
 )
-from etl_runtime.settings import Database
+from etl_runtime.settings.database import Database
 
 DATABASE = Database(
     host="target.example.com",
