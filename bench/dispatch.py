@@ -10,21 +10,17 @@ is not 0 where 0 must be is an exit status of 1.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from servers import ROOT, keep_result, moto
+
 sys.path.insert(0, str(ROOT))
 
-from etl_local.clusters import free_port  # noqa: E402 - the tests' own scene, from beside this directory
-from tests.containers.api_server import api_server  # noqa: E402
-from tests.containers.dispatch_cluster import dispatch_cluster  # noqa: E402
-from tests.containers.dispatch_soak import Outcome, Soak  # noqa: E402
+from tests.containers.api_server import api_server
+from tests.containers.dispatch_cluster import dispatch_cluster
+from tests.containers.dispatch_soak import Outcome, Soak
 
 
 def main() -> int:
@@ -40,36 +36,20 @@ def main() -> int:
     document = outcome.document()
     for name, value in document.items():
         print(f"{name.replace('_', ' '):<28} {value}")
-    results = ROOT / "bench" / "results"
-    results.mkdir(exist_ok=True)
-    (results / "dispatch.json").write_text(json.dumps(document, indent=1) + "\n")
+    keep_result("dispatch", document)
     return 1 if outcome.lost or outcome.effects or outcome.letters else 0
 
 
 def soak(directory: Path, asked: argparse.Namespace) -> Outcome:
     """Servers, dispatchers, and all that goes wrong."""
-    port = free_port()
-    with (directory / "moto.log").open("w") as log:
-        argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        server = subprocess.Popen(argv, stdout=log, stderr=log)
-    try:
-        endpoint = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=1).close()  # noqa: S310 - our own
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        with api_server(directory) as kubernetes, dispatch_cluster(kubernetes, directory) as cluster:
-            return Soak(endpoint, cluster, directory, asked.seed).run(
-                asked.events, kills=asked.kills, patience=1800, idle_messages=asked.idle
-            )
-    finally:
-        server.kill()
-        server.wait()
+    with (
+        moto(directory) as endpoint,
+        api_server(directory) as kubernetes,
+        dispatch_cluster(kubernetes, directory) as cluster,
+    ):
+        return Soak(endpoint, cluster, directory, asked.seed).run(
+            asked.events, kills=asked.kills, patience=1800, idle_messages=asked.idle
+        )
 
 
 if __name__ == "__main__":

@@ -5,20 +5,17 @@
 All use the same pg_dump, jobs, role and server; one pg_dump compresses as extract does, one as it does unasked. S3 is
 `s3_double.py` on loopback, which discards what it gets, in a process of its own. Rounds are interleaved; printed are
 medians, their ratios, and the most that any round took. Beside the time on the clock there is the processors': of the
-program, its children and the server's backends. The clock comes to it where they
-are all busy and nobody else is.
+program, its children and the server's backends. The clock comes to it where they are all busy and nobody else is.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -29,14 +26,12 @@ from typing import Any
 
 import psutil
 import psycopg
-from etl_runtime.contract import LoadBucket, load_buckets_text
+from servers import keep_result, login, program_environment, s3_double, workplace
 
-from etl_local.clusters import ClusterTemplate, PostgresCluster
-from etl_local.postgres_installation import PostgresInstallation
+from etl_local.clusters import PostgresCluster
 from etl_local.sample.marketplace import generate
 
-ROOT = Path(__file__).resolve().parent.parent
-REGION, ACCOUNT, JOBS = "eu-west-2", "123456789012", "2"
+JOBS = "2"
 LEVELS = {"gzip": "gzip:1", "zstd": "zstd:1", "lz4": "lz4", "none": "none"}
 
 
@@ -116,33 +111,18 @@ class Bench:
         disk = self.directory / "disk"
         disk.mkdir()
         disk.chmod(0o711)
-        login = {"username": "etl_dump", "password": self.password}
-        environment = {
-            "PATH": f"{self.launchers}:{os.defpath}",
-            "PYTHONPATH": str(ROOT / "containers"),
-            "HOME": str(self.directory),
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_REGION": REGION,
-            "ENVIRONMENT_NAME": "dev",
-            "MOUNT_POINT": str(disk),
-            "EXECUTION_ID": f"round-{number}",
-            "LOAD_ENVIRONMENT": "dev",
-            "DUMP_FILENAME": "etl-dump",
-            "DUMP_JOBS": JOBS,
-            "DUMP_COMPRESSION": self.codec,
-            "EXTRACT_BUCKET": "raw",
-            "EXTRACT_BUCKET_OWNER": ACCOUNT,
-            "LOAD_BUCKETS": load_buckets_text({"dev": LoadBucket("clean", ACCOUNT)}),
-            "DB_HOST": "127.0.0.1",
-            "DB_PORT": str(self.source.port),
-            "DB_NAME": "marketplace",
-            "DB_USER": "etl_dump",
-            "DB_AUTHENTICATION": "secret",
-            "DB_CREDENTIALS": json.dumps(login),
-            "DB_SSLMODE": "disable",
-        }
+        environment = program_environment(
+            disk,
+            self.launchers,
+            self.endpoint,
+            "clean",
+            EXECUTION_ID=f"round-{number}",
+            LOAD_ENVIRONMENT="dev",
+            DUMP_FILENAME="etl-dump",
+            DUMP_JOBS=JOBS,
+            DUMP_COMPRESSION=self.codec,
+            **login(self.source, "etl_dump", self.password, "marketplace"),
+        )
         started, busy = time.perf_counter(), self._busy()
         argv = [sys.executable, "-m", "etl_runtime.pg_dump"]
         program = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True)
@@ -179,31 +159,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--codec", choices=sorted(LEVELS), default="gzip", help="one that the bundled pg_dump has")
     options = parser.parse_args()
-    double = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("s3_double.py"))], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert double.stdout is not None  # noqa: S101 - it is a pipe
-        endpoint = f"http://127.0.0.1:{int(double.stdout.readline())}"
-        with tempfile.TemporaryDirectory(prefix="bench-") as name:
-            directory = Path(name)
-            directory.chmod(0o711)
-            launchers = PostgresInstallation.bundled().launchers(directory)
-            template = ClusterTemplate(directory / "template", launchers)
-            with PostgresCluster(directory, launchers, "source", template) as source:
-                password = source.create_role("etl_dump", "BYPASSRLS", ("pg_read_all_data",))
-                source.create_database("marketplace", "postgres")
-                generate(source.dsn(database="marketplace"), options.scale)
-                with psycopg.connect(source.dsn(database="marketplace")) as connection:
-                    row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
-                bench = Bench(directory, source, launchers, password, endpoint, options.codec)
-                for number in range(options.rounds):
-                    bench.plain("unasked")
-                    bench.plain("same", f"--compress={LEVELS[options.codec]}")
-                    bench.extract(number)
-    finally:
-        double.kill()
-        double.wait()
+    with s3_double() as endpoint, workplace() as place, place.cluster("source") as source:
+        password = source.create_role("etl_dump", "BYPASSRLS", ("pg_read_all_data",))
+        source.create_database("marketplace", "postgres")
+        generate(source.dsn(database="marketplace"), options.scale)
+        with psycopg.connect(source.dsn(database="marketplace")) as connection:
+            row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        bench = Bench(place.directory, source, place.launchers, password, endpoint, options.codec)
+        for number in range(options.rounds):
+            bench.plain("unasked")
+            bench.plain("same", f"--compress={LEVELS[options.codec]}")
+            bench.extract(number)
     size = row[0] if row else 0
     result = {"scale": options.scale, "codec": options.codec, "database_bytes": size, **report(bench.rounds)}
     print(f"{'database':<32}{size / 2**20:8.0f} MiB, {options.codec}")
@@ -213,9 +179,7 @@ def main() -> None:
         print(f"{name:<32}{size / 2**20:8.1f} MiB")
     for name, ratio in result["ratios"].items():
         print(f"{name:<32}{ratio:8.2f}")
-    results = ROOT / "bench" / "results"
-    results.mkdir(exist_ok=True)
-    (results / "extract.json").write_text(json.dumps(result, indent=1) + "\n")
+    keep_result("extract", result)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ row costs is taken off. `hmac, naive` is what a digest costs when the pads are m
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +18,10 @@ from pathlib import Path
 import psycopg
 from etl_runtime.postgres import Connection
 from etl_runtime.scrub_functions import install
+from servers import keep_result, workplace
 
-from etl_local.clusters import ClusterTemplate, PostgresCluster
 from etl_local.postgres_installation import DEFAULT_MAJOR, PostgresInstallation
 
-ROOT = Path(__file__).resolve().parent.parent
 KEY = "5a" * 32
 FLOOR = "sha256"
 
@@ -131,27 +128,19 @@ def main() -> None:
     options = parser.parse_args()
     chosen = options.postgres
     installation = PostgresInstallation.in_directory(chosen) if chosen else PostgresInstallation.bundled(DEFAULT_MAJOR)
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        directory.chmod(0o711)
-        launchers = installation.launchers(directory)
-        with (
-            PostgresCluster(
-                directory, launchers, "bench", ClusterTemplate(directory / "template", launchers)
-            ) as server,
-            psycopg.connect(server.dsn(), autocommit=True) as connection,
-        ):
-            version = connection.info.server_version // 10000
-            found = microseconds(connection, options.rows, options.rounds)
+    with (
+        workplace(installation) as place,
+        place.cluster("bench") as server,
+        psycopg.connect(server.dsn(), autocommit=True) as connection,
+    ):
+        version = connection.info.server_version // 10000
+        found = microseconds(connection, options.rows, options.rounds)
     floor = found[FLOOR]
     print(f"Postgres {version}{'':<18}{'µs a call':>12}{FLOOR:>10}")
     for name, time in found.items():
         print(f"{name:<28}{time:>12.2f}{time / floor:>9.1f}x")
-    results = ROOT / "bench" / "results"
-    results.mkdir(exist_ok=True)
     ratios = {name: round(time / floor, 2) for name, time in found.items()}
-    document = {"postgres": version, "rows": options.rows, "microseconds": found, "ratios": ratios}
-    (results / "functions.json").write_text(json.dumps(document, indent=1) + "\n")
+    keep_result("functions", {"postgres": version, "rows": options.rows, "microseconds": found, "ratios": ratios})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -27,13 +26,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 from etl_runtime.contract import rules_digest
-from pipeline import JOBS, REGION, ROOT, Bench, fill
-
-from etl_local.clusters import ClusterTemplate, PostgresCluster, free_port
-from etl_local.postgres_installation import PostgresInstallation
+from pipeline_bench import JOBS, Bench
+from servers import ROOT, client, keep_result
 
 PREFIX = "dev/measured/etl-dump"
 EVERY_SECONDS = 0.02
@@ -77,14 +73,14 @@ class Client:
         return max(self._gaps) - statistics.median(self._gaps)
 
 
-def client(bench: Bench) -> Client:
+def application(bench: Bench) -> Client:
     """One of the live database."""
     return Client(bench.target.dsn("application", bench.passwords["application"], "marketplace"))
 
 
 def download(bench: Bench, s3: Any) -> Path:
     """The clean archive as a directory, for plain pg_restore."""
-    directory = bench.directory / "archive"
+    directory = bench.place.directory / "archive"
     directory.mkdir()
     for entry in s3.list_objects_v2(Bucket="clean", Prefix=f"{PREFIX}/")["Contents"]:
         name = entry["Key"].rpartition("/")[2]
@@ -97,7 +93,7 @@ def plain(bench: Bench, archive: Path) -> None:
     """The same archive by pg_restore alone, as the same role."""
     bench.target.create_database("plain", "etl_load")
     options = ("--exit-on-error", "--no-owner", "--no-privileges", f"--jobs={JOBS}", "--dbname=plain", str(archive))
-    with client(bench).asking():
+    with application(bench).asking():
         bench.timed("pg_restore", lambda: bench.tool(bench.target, "pg_restore", *options))
     bench.target.execute("DROP DATABASE plain")
 
@@ -114,8 +110,8 @@ def load(bench: Bench, number: int) -> None:
         **bench.credentials("etl_load", bench.target),
     )
     argv = [sys.executable, "-m", "etl_runtime.pg_restore"]
-    application = client(bench)
-    with application.asking():
+    asking = application(bench)
+    with asking.asking():
         began, started = time.time(), time.perf_counter()
         process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True)
         text = process.stdout.read() if process.stdout else ""
@@ -125,7 +121,7 @@ def load(bench: Bench, number: int) -> None:
     if process.returncode != 0:
         raise SystemExit(text)
     _steps(bench, text, began)
-    bench.seconds.setdefault("downtime", []).append(application.downtime)
+    bench.seconds.setdefault("downtime", []).append(asking.downtime)
     bench.memory.append(usage.ru_maxrss / 1024)
 
 
@@ -148,42 +144,16 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=5.0, help="size of the sample database; 1 is about 75 MB")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        directory.chmod(0o711)
-        launchers = PostgresInstallation.bundled().launchers(directory)
-        template = ClusterTemplate(directory / "template", launchers)
-        port = free_port()
-        # A process of its own: what measures must not share an interpreter with what is measured.
-        server = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            with (
-                PostgresCluster(directory, launchers, "source", template) as source,
-                PostgresCluster(directory, launchers, "target", template) as target,
-            ):
-                passwords = {
-                    "etl_dump": source.create_role("etl_dump", "BYPASSRLS", ("pg_read_all_data",)),
-                    "etl_load": target.create_role("etl_load", "CREATEDB", ("pg_signal_backend",)),
-                    "application": target.create_role("application", "NOSUPERUSER"),
-                }
-                bench = Bench(directory, source, target, launchers, f"http://127.0.0.1:{port}", passwords)
-                fill(bench, options.scale)
-                bench.make_clean("measured")
-                session: Any = boto3.Session("testing", "testing", region_name=REGION)
-                archive = download(bench, session.client("s3", endpoint_url=bench.endpoint))
-                source.stop()
-                target.create_database("marketplace", "etl_load")
-                for number in range(options.rounds):
-                    plain(bench, archive)
-                    load(bench, number)
-                shutil.rmtree(archive)
-        finally:
-            server.terminate()
-            server.wait()
+    with Bench.started(options.scale) as bench:
+        bench.passwords["application"] = bench.target.create_role("application", "NOSUPERUSER")
+        bench.make_clean("measured")
+        archive = download(bench, client("s3", bench.endpoint))
+        bench.source.stop()
+        bench.target.create_database("marketplace", "etl_load")
+        for number in range(options.rounds):
+            plain(bench, archive)
+            load(bench, number)
+        shutil.rmtree(archive)
     medians = {name: statistics.median(values) for name, values in bench.seconds.items()}
     result = {
         "scale": options.scale,
@@ -196,9 +166,7 @@ def main() -> None:
         print(f"{name:<28}{value:8.2f} s")
     print(f"{'load / pg_restore':<28}{result['ratios']['load / pg_restore']:8.2f}")
     print(f"{'peak memory':<28}{result['memory_mib']:8.0f} MiB")
-    results = ROOT / "bench" / "results"
-    results.mkdir(exist_ok=True)
-    (results / "load.json").write_text(json.dumps(result, indent=1) + "\n")
+    keep_result("load", result)
 
 
 if __name__ == "__main__":

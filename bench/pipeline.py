@@ -1,146 +1,121 @@
-"""The pipeline against an unmasked `pg_dump | pg_restore` of the same database, stage by stage.
+"""The pipeline against two unmasked copies of the same database: `pg_dump | pg_restore`, and pgcopydb.
 
     python bench/pipeline.py [--scale 5] [--rounds 3]
 
-Both ways use the same tools, codec, jobs and servers (one machine, an S3 stand-in on loopback). Rounds are interleaved;
-printed are medians, in seconds, and the ratio of the pipeline to the plain copy.
+All use the same servers and jobs; ours and pg_dump the same tools and codec, too (one machine, an S3 stand-in on
+loopback). pgcopydb (https://github.com/dimitri/pgcopydb) copies from server to server without a dump between; where it
+is not installed, the bench says so and goes on. Rounds are interleaved; printed are medians, in seconds, and ratios.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
-import boto3
 import psycopg
-from etl_runtime.contract import LoadBucket, load_buckets_text, rules_digest
-from moto.server import ThreadedMotoServer
-
-from etl_local.clusters import ClusterTemplate, PostgresCluster
-from etl_local.postgres_installation import PostgresInstallation
-from etl_local.sample.marketplace import generate
-
-ROOT = Path(__file__).resolve().parent.parent
-REGION, ACCOUNT, JOBS = "eu-west-2", "123456789012", "2"
+from etl_runtime.contract import rules_digest
+from pipeline_bench import JOBS, Bench
+from psycopg.conninfo import conninfo_to_dict
+from servers import ROOT, keep_result
 
 
-@dataclass
-class Bench:
-    """Servers, buckets and a sample database; every measured way gets its seconds by name."""
+class CopyError(Exception):
+    """Another tool does not copy this database."""
 
-    directory: Path
-    source: PostgresCluster
-    target: PostgresCluster
-    launchers: Path
-    endpoint: str
-    passwords: Mapping[str, str]
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    memory: list[float] = field(default_factory=list)
 
-    def timed(self, name: str, work: Callable[[], None]) -> None:
-        """Run and keep the time."""
-        started = time.perf_counter()
-        work()
-        self.seconds.setdefault(name, []).append(time.perf_counter() - started)
+def plain(bench: Bench) -> None:
+    """The unmasked copy."""
+    dump = bench.place.directory / "plain"
+    options = ("--format=directory", f"--jobs={JOBS}", "--compress=gzip:1", f"--file={dump}")
+    bench.timed("plain: pg_dump", lambda: bench.tool(bench.source, "pg_dump", *options, "marketplace"))
+    bench.target.create_database("plain", "postgres")
+    restore = ("--exit-on-error", "--no-owner", f"--jobs={JOBS}", "--dbname=plain", str(dump))
+    bench.timed("plain: pg_restore", lambda: bench.tool(bench.target, "pg_restore", *restore))
+    shutil.rmtree(dump)
+    bench.target.execute("DROP DATABASE plain")
 
-    def tool(self, cluster: PostgresCluster, *argv: str) -> None:
-        """Run a Postgres tool as the superuser."""
-        parts = psycopg.conninfo.conninfo_to_dict(cluster.dsn())
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PGHOST": str(parts["host"]),
-            "PGPORT": str(parts["port"]),
-            "PGUSER": str(parts["user"]),
-            "PGPASSWORD": str(parts["password"]),
-        }
-        subprocess.run([str(self.launchers / argv[0]), *argv[1:]], env=environment, check=True)
 
-    def environment(self, **more: str) -> dict[str, str]:
-        """What a container of one of the four programs is given."""
-        return {
-            "PATH": f"{self.launchers}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT / "containers"),
-            "HOME": str(self.directory),
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_REGION": REGION,
-            "ENVIRONMENT_NAME": "dev",
-            "MOUNT_POINT": str(self.directory),
-            "EXTRACT_BUCKET": "raw",
-            "EXTRACT_BUCKET_OWNER": ACCOUNT,
-            "LOAD_BUCKET": "clean",
-            "LOAD_BUCKET_OWNER": ACCOUNT,
-            "LOAD_BUCKETS": load_buckets_text({"dev": LoadBucket("clean", ACCOUNT)}),
-            "DB_HOST": "127.0.0.1",
-            "DB_NAME": "marketplace",
-            "DB_AUTHENTICATION": "secret",
-            "DB_SSLMODE": "disable",
-            **more,
-        }
+def pgcopydb(bench: Bench, program: str) -> None:
+    """The unmasked copy by pgcopydb.
 
-    def program(self, name: str, **more: str) -> None:
-        """Run one of the four programs as a container would be run."""
-        argv = [sys.executable, "-m", f"etl_runtime.{name}"]
-        subprocess.run(argv, env=self.environment(**more), check=True, stdout=subprocess.DEVNULL)
+    Raises:
+        CopyError: it does not carry this database; the message is its first error.
+    """
+    bench.target.create_database("copied", "postgres")
+    work = bench.place.directory / "pgcopydb"
+    argv = [program, "clone", f"--table-jobs={JOBS}", f"--index-jobs={JOBS}", "--no-owner", f"--dir={work}"]
+    copied = ((bench.source, "marketplace"), (bench.target, "copied"))
+    source, target = (_address(server.dsn(database=name)) for server, name in copied)
+    environment = {
+        "PATH": f"{bench.place.launchers}:{os.defpath}",
+        "PGCOPYDB_SOURCE_PGURI": source,
+        "PGCOPYDB_TARGET_PGURI": target,
+    }
+    started = time.perf_counter()
+    # It ends its whole process group when something fails.
+    done = subprocess.run(
+        argv, env=environment, check=False, capture_output=True, text=True, start_new_session=True, timeout=3600
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode != 0:
+        errors = [line.partition(" ERROR ")[2] for line in done.stderr.splitlines() if " ERROR " in line]
+        raise CopyError(errors[0] if errors else f"exit status {done.returncode}")
+    before, after = (_rows(server.dsn(database=name)) for server, name in copied)
+    if before != after:
+        print(f"pgcopydb left {before - after} of {before} rows behind")
+    bench.seconds.setdefault("pgcopydb", []).append(seconds)
+    shutil.rmtree(work)
+    bench.target.execute("DROP DATABASE copied")
 
-    def credentials(self, role: str, cluster: PostgresCluster) -> dict[str, str]:
-        """The variables of one database login."""
-        login = {"username": role, "password": self.passwords[role]}
-        return {"DB_USER": role, "DB_CREDENTIALS": json.dumps(login), "DB_PORT": str(cluster.port)}
 
-    def plain(self) -> None:
-        """The unmasked copy."""
-        dump = self.directory / "plain"
-        options = ("--format=directory", f"--jobs={JOBS}", "--compress=gzip:1", f"--file={dump}")
-        self.timed("plain: pg_dump", lambda: self.tool(self.source, "pg_dump", *options, "marketplace"))
-        self.target.create_database("plain", "postgres")
-        restore = ("--exit-on-error", "--no-owner", f"--jobs={JOBS}", "--dbname=plain", str(dump))
-        self.timed("plain: pg_restore", lambda: self.tool(self.target, "pg_restore", *restore))
-        shutil.rmtree(dump)
-        self.target.execute("DROP DATABASE plain")
+def take_out_what_not_all_carry(bench: Bench) -> None:
+    """Rename constraints with a quote in their name, and drop those that exclude: pgcopydb 0.10 fails with both."""
+    with psycopg.connect(bench.source.dsn(database="marketplace")) as connection:
+        found = connection.execute(
+            "SELECT format('ALTER TABLE %s ', conrelid::regclass) || CASE contype "
+            "WHEN 'x' THEN format('DROP CONSTRAINT %I', conname) "
+            "ELSE format('RENAME CONSTRAINT %I TO %I', conname, replace(conname, '\"', '')) END "
+            "FROM pg_constraint WHERE conrelid <> 0 AND (contype = 'x' OR conname LIKE '%\"%')"
+        ).fetchall()
+        for (statement,) in found:
+            connection.execute(statement)
 
-    def make_clean(self, execution: str) -> None:
-        """Extract and transform, on an execution of its own."""
-        prefix = f"dev/{execution}/etl-dump"
-        run = {"EXECUTION_ID": execution}
-        extract = {"LOAD_ENVIRONMENT": "dev", "DUMP_FILENAME": "etl-dump", "DUMP_JOBS": JOBS}
-        self.timed(
-            "extract", lambda: self.program("pg_dump", **run, **extract, **self.credentials("etl_dump", self.source))
-        )
-        rules = {
-            "DUMP_PREFIX": prefix,
-            "SCRUB_DIRECTORY": str(ROOT / "scrub"),
-            "SCRUB_SALT_SECRET_ID": "salt",
-            "TRANSFORM_JOBS": JOBS,
-            "IMAGE": "bench",
-        }
-        self.timed("transform", lambda: self.program("transform", **run, **rules))
 
-    def pipeline(self, number: int) -> None:
-        """Ours, on an execution of its own."""
-        execution = f"round-{number}"
-        self.make_clean(execution)
-        run = {"EXECUTION_ID": execution, "PROTECTED_ACCOUNTS": "974531504241"}
-        load = {
-            "LOAD_FILENAME": f"dev/{execution}/etl-dump",
-            "RESTORE_JOBS": JOBS,
-            "ALLOWED_RULES": rules_digest(ROOT / "scrub"),
-        }
-        self.timed(
-            "load", lambda: self.program("pg_restore", **run, **load, **self.credentials("etl_load", self.target))
-        )
+def _address(dsn: str) -> str:
+    parts = {name: quote(str(part), safe="") for name, part in conninfo_to_dict(dsn).items()}
+    return "postgresql://{user}:{password}@{host}:{port}/{dbname}".format_map(parts)
+
+
+def _rows(dsn: str) -> int:
+    with psycopg.connect(dsn) as connection:
+        names = connection.execute(
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+            "WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        counts = [connection.execute(f"SELECT count(*) FROM {name}").fetchone() for (name,) in names]  # pyright: ignore[reportArgumentType]
+        return sum(count[0] for count in counts if count)
+
+
+def pipeline(bench: Bench, number: int) -> None:
+    """Ours, on an execution of its own."""
+    execution = f"round-{number}"
+    bench.make_clean(execution)
+    run = {"EXECUTION_ID": execution, "PROTECTED_ACCOUNTS": "974531504241"}
+    load = {
+        "LOAD_FILENAME": f"dev/{execution}/etl-dump",
+        "RESTORE_JOBS": JOBS,
+        "ALLOWED_RULES": rules_digest(ROOT / "scrub"),
+    }
+    bench.timed(
+        "load", lambda: bench.program("pg_restore", **run, **load, **bench.credentials("etl_load", bench.target))
+    )
 
 
 def report(seconds: Mapping[str, list[float]]) -> dict[str, Any]:
@@ -153,6 +128,9 @@ def report(seconds: Mapping[str, list[float]]) -> dict[str, Any]:
         "load / pg_restore": medians["load"] / medians["plain: pg_restore"],
         "pipeline / plain copy": ours / plain,
     }
+    if "pgcopydb" in medians:
+        ratios["pipeline / pgcopydb"] = ours / medians["pgcopydb"]
+        ratios["pgcopydb / plain copy"] = medians["pgcopydb"] / plain
     return {"medians": medians, "ratios": ratios, "seconds": dict(seconds)}
 
 
@@ -162,54 +140,26 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=5.0, help="size of the sample database; 1 is about 75 MB")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        directory.chmod(0o711)
-        launchers = PostgresInstallation.bundled().launchers(directory)
-        template = ClusterTemplate(directory / "template", launchers)
-        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        with (
-            PostgresCluster(directory, launchers, "source", template) as source,
-            PostgresCluster(directory, launchers, "target", template) as target,
-        ):
-            server.start()
-            try:
-                host, port = server.get_host_and_port()
-                passwords = {
-                    "etl_dump": source.create_role("etl_dump", "BYPASSRLS", ("pg_read_all_data",)),
-                    "etl_load": target.create_role("etl_load", "CREATEDB"),
-                }
-                bench = Bench(directory, source, target, launchers, f"http://{host}:{port}", passwords)
-                fill(bench, options.scale)
-                for number in range(options.rounds):
-                    bench.plain()
-                    bench.pipeline(number)
-            finally:
-                server.stop()
+    copier = shutil.which("pgcopydb")
+    if copier is None:
+        print("pgcopydb is not installed (Debian has a package of that name): it is not measured")
+    with Bench.started(options.scale) as bench:
+        take_out_what_not_all_carry(bench)
+        for number in range(options.rounds):
+            plain(bench)
+            if copier is not None:
+                try:
+                    pgcopydb(bench, copier)
+                except CopyError as error:
+                    print(f"pgcopydb is not measured: {error}")
+                    copier = None
+            pipeline(bench, number)
     result = {"scale": options.scale, **report(bench.seconds)}
     for name, value in result["medians"].items():
         print(f"{name:<24}{value:8.2f} s")
     for name, value in result["ratios"].items():
         print(f"{name:<24}{value:8.2f}")
-    results = ROOT / "bench" / "results"
-    results.mkdir(exist_ok=True)
-    (results / "pipeline.json").write_text(json.dumps(result, indent=1) + "\n")
-
-
-def fill(bench: Bench, scale: float) -> None:
-    """Make the sample database, the two buckets and the salt."""
-    bench.source.create_database("marketplace", "postgres")
-    generate(bench.source.dsn(database="marketplace"), scale)
-    session: Any = boto3.Session("testing", "testing", region_name=REGION)
-    s3 = session.client("s3", endpoint_url=bench.endpoint)
-    for bucket in ("raw", "clean"):
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    secret = session.client("secretsmanager", endpoint_url=bench.endpoint)
-    secret.create_secret(Name="salt", SecretString="a synthetic salt for measuring")
-    with psycopg.connect(bench.source.dsn(database="marketplace")) as connection:
-        row = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
-        print(f"database: {row[0] if row else '?'}")
+    keep_result("pipeline", result)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ import os
 import signal
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from servers import keep_result, workplace
 from transform_bench import Bench, Options
 from transform_page import write_page, written
 from transform_process import FailedError, OverdueError
@@ -59,12 +59,9 @@ def main() -> None:
         PostgresInstallation.in_directory(given.postgres) if given.postgres else PostgresInstallation.bundled()
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
-        directory = Path(name)
-        directory.chmod(0o711)
-        launchers = installation.launchers(directory)
-        os.environ["PATH"] = f"{launchers}{os.pathsep}{os.environ['PATH']}"
-        with Bench.started(directory, launchers, installation.version(), options) as bench:
+    with workplace(installation) as place:
+        os.environ["PATH"] = f"{place.launchers}{os.pathsep}{os.environ['PATH']}"
+        with Bench.started(place, options) as bench:
             if given.profile:
                 print("\n".join(profile(bench)))
                 return
@@ -73,8 +70,7 @@ def main() -> None:
             except (FailedError, OverdueError) as error:
                 sys.exit(f"no database to measure on: {error or 'it takes longer than --timeout'}")
     print(written(result))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    keep_result("transform", result)
     if stopped := result["ways"]["ours"]["stopped"]:
         sys.exit(f"ours {stopped}")
     if given.picture:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,19 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 import transform_ways as ways
 from botocore.exceptions import BotoCoreError, ClientError
-from etl_runtime.contract import LoadBucket, load_buckets_text
 from etl_runtime.faults import Fault
+from servers import Workplace, client, create_bucket, login, moto, program_environment
 from transform_database import Filled, Size, fill
 from transform_process import Deadline, FailedError, OverdueError, Usage, measured
 
-from etl_local.clusters import ClusterTemplate, PostgresCluster, free_port
-
-ROOT = Path(__file__).resolve().parent.parent
-REGION, ACCOUNT = "eu-west-2", "123456789012"
+from etl_local.clusters import PostgresCluster
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,43 +61,21 @@ class Bench:
 
     @classmethod
     @contextmanager
-    def started(cls, directory: Path, launchers: Path, version: str, options: Options) -> Iterator[Bench]:
+    def started(cls, place: Workplace, options: Options) -> Iterator[Bench]:
         """Start the source server and the stand-in for S3."""
-        wanted, free = options.megabytes * 8, shutil.disk_usage(directory).free / 1e6
+        wanted, free = options.megabytes * 8, shutil.disk_usage(place.directory).free / 1e6
         if free < wanted:
-            sys.exit(f"{directory.parent} has {free:.0f} MB free, and this wants {wanted:.0f}: set TMPDIR")
-        template = ClusterTemplate(directory / "template", launchers)
-        port = free_port()
-        endpoint = f"http://127.0.0.1:{port}"
-        session: Any = boto3.Session("testing", "testing", region_name=REGION)
-        standin = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "--host=127.0.0.1", f"--port={port}"],
-            env=os.environ | {"TMPDIR": str(directory)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            s3 = session.client("s3", endpoint_url=endpoint)
-            _wait(s3)
-            secret = session.client("secretsmanager", endpoint_url=endpoint)
-            secret.create_secret(Name="salt", SecretString=ways.SALT)
-            with PostgresCluster(directory, launchers, "source", template) as source:
-                password = source.create_role("etl_dump", "BYPASSRLS", ("pg_read_all_data",))
-                bench = cls(directory, launchers, version, options, source, password, endpoint, s3)
-                bench.bucket("raw")
-                yield bench
-        finally:
-            standin.kill()
-            standin.wait()
+            sys.exit(f"{place.directory.parent} has {free:.0f} MB free, and this wants {wanted:.0f}: set TMPDIR")
+        with moto(place.directory) as endpoint, place.cluster("source") as source:
+            client("secretsmanager", endpoint).create_secret(Name="salt", SecretString=ways.SALT)
+            password = source.create_role("etl_dump", "BYPASSRLS", ("pg_read_all_data",))
+            s3 = client("s3", endpoint)
+            create_bucket(s3, "raw")
+            yield cls(place.directory, place.launchers, place.version, options, source, password, endpoint, s3)
 
     def say(self, what: str) -> None:
         """Print how far it is."""
         print(f"[{time.monotonic() - self.began:7.1f} s] {what}", flush=True)
-
-    def bucket(self, name: str) -> None:
-        """Make one."""
-        self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
-        self.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
 
     def remove_bucket(self, name: str) -> None:
         """Delete one with all that is in it."""
@@ -116,38 +87,17 @@ class Bench:
 
     def environment(self, bucket: str, **more: str) -> dict[str, str]:
         """What a container would be told."""
-        return {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT / "containers"),
-            "HOME": str(self.directory),
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_REGION": REGION,
-            "ENVIRONMENT_NAME": "dev",
-            "MOUNT_POINT": str(self.directory),
-            "EXTRACT_BUCKET": "raw",
-            "EXTRACT_BUCKET_OWNER": ACCOUNT,
-            "LOAD_BUCKETS": load_buckets_text({"dev": LoadBucket(bucket, ACCOUNT)}),
-            **more,
-        }
+        return program_environment(self.directory, self.launchers, self.endpoint, bucket, **more)
 
     def extract(self, database: str) -> None:
         """Dump a database of the source into the raw bucket."""
-        login = {"username": "etl_dump", "password": self.password}
         environment = self.environment(
             "none",
             EXECUTION_ID=database,
             LOAD_ENVIRONMENT="dev",
             DUMP_FILENAME="etl-dump",
             DUMP_JOBS=str(ways.JOBS),
-            DB_HOST="127.0.0.1",
-            DB_PORT=str(self.source.port),
-            DB_NAME=database,
-            DB_USER="etl_dump",
-            DB_CREDENTIALS=json.dumps(login),
-            DB_AUTHENTICATION="secret",
-            DB_SSLMODE="disable",
+            **login(self.source, "etl_dump", self.password, database),
         )
         argv = [sys.executable, "-m", "etl_runtime.pg_dump"]
         measured(argv, environment, self.directory / "extract.log", Deadline(self.options.timeout))
@@ -166,7 +116,7 @@ class Bench:
         """Run the transform, or a launcher of it, into a bucket of its own; with `keep`, fetch what came out."""
         self._number += 1
         bucket = f"clean-{self._number}"
-        self.bucket(bucket)
+        create_bucket(self.s3, bucket)
         environment = self.environment(
             bucket,
             EXECUTION_ID=database,
@@ -212,15 +162,3 @@ class Bench:
             self.say(f"         {usage.seconds:.1f} s" + (f" ({steps})" if steps else ""))
         if runs.stopped:
             self.say(f"         {runs.stopped}")
-
-
-def _wait(s3: Any) -> None:
-    until = time.monotonic() + 60
-    while True:
-        try:
-            s3.list_buckets()
-            return
-        except (BotoCoreError, ClientError):
-            if time.monotonic() > until:
-                sys.exit("the stand-in for S3 does not start")
-            time.sleep(0.2)

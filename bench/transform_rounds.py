@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 import psycopg
 import transform_ways as ways
-from transform_bench import ROOT, Bench, Runs
+from servers import ROOT
+from transform_bench import Bench, Runs
 from transform_database import Filled, Size, write_rules
 from transform_page import compared
 from transform_process import Deadline, FailedError, OverdueError, Usage, measured

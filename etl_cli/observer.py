@@ -104,7 +104,7 @@ class Observer:
     ) -> None:
         outputs = self._outputs(stage)
         arn = outputs and outputs.optional_text(f"{stage}_state_machine_arn")
-        if not arn:
+        if outputs is None or not arn:
             return
         machine = StateMachine(self._account(stage), arn)
         for name in [wanted] if wanted else self._names(machine, stage, environment, most):
@@ -112,7 +112,10 @@ class Observer:
             if execution is None:
                 continue
             run = runs.setdefault(name, RunStanding(name))
-            run.environment = run.environment or _environment(execution.input)
+            run.undone = _undone(execution.input)
+            # A rollback names no environment: it is of the one that its machine's stack loads into.
+            told = outputs.text("environment") if run.undone else _environment(execution.input)
+            run.environment = run.environment or told
             run.work[stage] = Work(
                 execution.state, execution.started_at, execution.ended_at, execution.reason, execution.arn
             )
@@ -146,6 +149,8 @@ class Observer:
             run.work[Stage.TRANSFORM] = Work(job.state, job.created_at, job.ended_at, said or job.reason, job.name)
 
     def _dumps(self, run: RunStanding) -> None:
+        if run.undone:
+            return
         try:
             prefix = DumpPrefix(run.environment, run.execution_name, DUMP_FILENAME)
         except ContractError:
@@ -188,3 +193,8 @@ def _environment(document: Any) -> str:
     if not isinstance(document, dict):
         return ""
     return str(document.get(Env.LOAD_ENVIRONMENT) or str(document.get(Env.LOAD_FILENAME, "")).partition("/")[0])
+
+
+def _undone(document: Any) -> str:
+    """The load that an execution's input tells it to undo, "" for one that loads."""
+    return str(document.get(Env.ROLLBACK, "")) if isinstance(document, dict) else ""

@@ -16,10 +16,10 @@ from etl_cli.ending import ExitStatus, RefusedError, ended_well
 from etl_cli.quantities import count_text
 from etl_cli.rules.against import Against
 from etl_cli.rules.findings import Format, Severity, counts_text, finding_lines
+from etl_cli.rules.options import AgainstOption, DumpOption, Programs, ScrubDirectory, SourceOption, named_schema
 
 _SCRUB_DIRECTORY = Path("scrub")
 UNDECIDED = "TODO"
-_SCHEMA = "Where the schema is had from"
 
 rules = typer.Typer(
     name="rules",
@@ -27,43 +27,6 @@ rules = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-
-
-ScrubDirectory = Annotated[
-    Path, typer.Option("--scrub", help="Directory of scrub rules.", exists=True, file_okay=False)
-]
-SourceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--source",
-        help="A live database: a service of pg_service.conf, or a connection string without a password, which is taken "
-        "from PGPASSWORD or ~/.pgpass. What it leaves out, the PG* variables say.",
-        rich_help_panel=_SCHEMA,
-    ),
-]
-DumpOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--dump", help="A directory archive (`pg_dump -Fd`) on this disk.", file_okay=False, rich_help_panel=_SCHEMA
-    ),
-]
-AgainstOption = Annotated[
-    Against | None,
-    typer.Option(
-        "--against",
-        help="What to hold the rules against; what --source or --dump name, else the snapshot beside the rules.",
-        rich_help_panel=_SCHEMA,
-        show_default=False,
-    ),
-]
-Programs = Annotated[
-    Path | None,
-    typer.Option(
-        "--pg-bin",
-        help="Directory of the Postgres programs to use, such as /usr/lib/postgresql/17/bin.",
-        rich_help_panel=_SCHEMA,
-    ),
-]
 
 
 @rules.command()
@@ -96,7 +59,7 @@ def check(
     from etl_cli.rules.scratch_server import scratch_server  # noqa: PLC0415
 
     with ended_well():
-        origin = Origin(_against(against, source, dump), source or "", dump, scrub)
+        origin = Origin(named_schema(against, source, dump), source or "", dump, scrub)
         schema = schema_of(origin, pg_bin)
         with scratch_server(pg_bin) as scratch:
             findings = check_rules(scrub, schema, scratch, prepare_scratch(scratch, schema))
@@ -138,7 +101,7 @@ def init(
         path = scrub / RULES_FILE
         if path.exists():
             raise RefusedError(f"{path} exists: `rules check` tells what it lacks; name another directory for a draft")
-        origin = Origin(_against(None, source, dump, otherwise=Against.LIVE), source or "", dump, scrub)
+        origin = Origin(named_schema(None, source, dump, otherwise=Against.LIVE), source or "", dump, scrub)
         with opened(origin, pg_bin) as (schema, values):
             text = draft_rules(schema, values, rows)
         scrub.mkdir(parents=True, exist_ok=True)
@@ -188,7 +151,7 @@ def preview(
     with ended_well():
         if show_values and not sys.stdout.isatty():
             raise RefusedError("--show-values prints personal data: it goes to a terminal, and to no file or pipe")
-        origin = Origin(_against(None, source, dump, otherwise=Against.LIVE), source or "", dump, scrub)
+        origin = Origin(named_schema(None, source, dump, otherwise=Against.LIVE), source or "", dump, scrub)
         found = rule_set(scrub).rules
         with opened(origin, pg_bin) as (schema, values), scratch_server(pg_bin) as scratch:
             inspection = Inspection(found, schema, str(scrub / RULES_FILE))
@@ -274,7 +237,7 @@ def snapshot(
 
     status = ExitStatus.DONE
     with ended_well():
-        against = _against(None, source, dump, otherwise=Against.LIVE)
+        against = named_schema(None, source, dump, otherwise=Against.LIVE)
         origin = Origin(against, source or "", dump, scrub)
         text, path = snapshot_text(schema_of(origin, pg_bin)), scrub / SNAPSHOT_FILE
         is_same = path.exists() and path.read_text(encoding="utf-8") == text
@@ -285,26 +248,6 @@ def snapshot(
             path.write_text(text, encoding="utf-8")
             typer.echo(f"{path} {'was already' if is_same else 'is now'} the schema of the {origin.name}")
     raise typer.Exit(status)
-
-
-def _against(
-    against: Against | None, source: str | None, dump: Path | None, *, otherwise: Against = Against.SNAPSHOT
-) -> Against:
-    """What was asked for.
-
-    Raises:
-        RefusedError: two things were.
-    """
-    named = [kind for kind, given in ((Against.LIVE, source), (Against.DUMP, dump)) if given is not None]
-    if len(named) > 1:
-        raise RefusedError("--source and --dump name two schemas: name one")
-    if against is Against.DUMP and dump is None:
-        raise RefusedError("--against dump needs --dump, the directory of one")
-    if against is not None and named and named[0] is not against:
-        raise RefusedError(
-            f"--against {against} and --{'source' if source is not None else 'dump'} name two schemas: name one"
-        )
-    return against or (named[0] if named else otherwise)
 
 
 def _status(is_wrong: bool) -> ExitStatus:

@@ -37,10 +37,14 @@ class Work:
 
 @dataclass(slots=True)
 class RunStanding:
-    """What is known of one run; None for what has not happened or may not be seen."""
+    """What is known of one run; None for what has not happened or may not be seen.
+
+    A rollback is a run, too: its work is that of the load's machine, and `undone` is the run whose load it undoes.
+    """
 
     execution_name: str
     environment: str = ""
+    undone: str = ""
     work: dict[Stage, Work] = field(default_factory=dict[Stage, Work])
     raw: Manifest | None = None
     clean: Manifest | None = None
@@ -50,6 +54,7 @@ class RunStanding:
         return {
             "execution_name": self.execution_name,
             "environment": self.environment,
+            "undone": self.undone or None,
             **{stage: work.document() if (work := self.work.get(stage)) else None for stage in Stage},
             "raw": self.raw and _dump_document(self.raw),
             "clean": self.clean and _dump_document(self.clean),

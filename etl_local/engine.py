@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from etl_local.registration import Registration
+from etl_local.spared_costs import spared_costs
 
 _PROJECT = "postgres-etl"
 _log = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ def _run(
         secret = frozenset({key for key, value in exports.items() if await value.is_secret()})
         return {key: await value.future() for key, value in exports.items()}, secret
 
-    with asyncio.Runner() as runner:
+    with spared_costs(), asyncio.Runner() as runner:
         try:
             outputs, secret_outputs = runner.run(drive())
         except Exception as error:

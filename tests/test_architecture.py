@@ -1,11 +1,13 @@
 """The house's arrows: which package may import which, read from the source of every module."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from etl_runtime import contract
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
@@ -79,8 +81,26 @@ def test_what_runs_knows_nothing_of_what_deploys_it() -> None:
 
 
 def test_the_contract_needs_nothing_but_the_standard_library() -> None:
-    needed = {name.partition(".")[0] for name in imports(PACKAGES["etl_runtime"] / "contract.py")}
-    assert needed <= sys.stdlib_module_names
+    files = sorted((PACKAGES["etl_runtime"] / "contract").glob("*.py"))
+    assert len(files) > 1
+    for path in files:
+        needed = {name for name in imports(path) if not within(name, CONTRACT)}
+        assert {name.partition(".")[0] for name in needed} <= sys.stdlib_module_names, path
+
+
+def test_every_name_of_the_contract_is_asked_for_by_those_that_it_is_between() -> None:
+    outside = [path for package in PACKAGES for path in modules(package) if path.parent.name != "contract"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in outside)
+    assert [name for name in contract.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_contract_is_had_from_its_front_alone() -> None:
+    for package in PACKAGES:
+        for path in modules(package):
+            if path.parent.name == "contract":
+                continue
+            behind = [name for name in imports(path) if name.startswith(f"{CONTRACT}.") and name.count(".") > 2]
+            assert not behind, f"{path} imports {behind}"
 
 
 def test_stages_are_built_from_components_and_components_from_documents() -> None:

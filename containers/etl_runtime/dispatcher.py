@@ -23,7 +23,7 @@ from etl_runtime.faults import Fault, Terminated
 from etl_runtime.jobs import KUBERNETES_ERRORS, BeingDeleted, JobRefused, Jobs, NoAnswer, NoSlot, error_word
 from etl_runtime.program import logger, run
 from etl_runtime.reconciliation import Reconciliation
-from etl_runtime.settings import DispatcherSettings
+from etl_runtime.settings.dispatcher import DispatcherSettings
 
 WAIT_SECONDS = 20
 RECONCILE_SECONDS = 900

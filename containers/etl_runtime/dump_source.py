@@ -14,7 +14,7 @@ from etl_runtime.contract import MANIFEST_NAME, ContractError, CreatedObject, Du
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import Manifest, read_manifest
 from etl_runtime.objects import Bucket
-from etl_runtime.settings import DispatcherSettings
+from etl_runtime.settings.dispatcher import DispatcherSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

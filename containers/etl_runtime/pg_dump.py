@@ -30,7 +30,7 @@ from etl_runtime.postgres_errors import error_text
 from etl_runtime.private_directory import PrivateDirectory
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
-from etl_runtime.settings import ExtractSettings
+from etl_runtime.settings.extract import ExtractSettings
 from etl_runtime.snapshot import Snapshot, now
 
 _LEVELS = {"zstd": "zstd:1", "gzip": "gzip:1", "lz4": "lz4", "none": "none"}

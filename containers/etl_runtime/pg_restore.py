@@ -23,7 +23,7 @@ from etl_runtime.postgres import Access, Connection, check_client, lost_connecti
 from etl_runtime.postgres_errors import error_text
 from etl_runtime.program import logger, run
 from etl_runtime.progress import Progress
-from etl_runtime.settings import LoadSettings, RollbackSettings, TargetSettings
+from etl_runtime.settings.load import LoadSettings, RollbackSettings, TargetSettings
 from etl_runtime.target_database import MAINTENANCE_DATABASE, TargetDatabase
 from etl_runtime.target_limits import check_server, check_storage, index_options
 from etl_runtime.target_swap import roll_back, swap_in

@@ -21,7 +21,7 @@ from etl_runtime.aws import database_token
 from etl_runtime.contract import MIGRATOR_NAME, ExitCode
 from etl_runtime.faults import Fault, stop_postponed
 from etl_runtime.postgres_errors import error_text, tool_errors
-from etl_runtime.settings import Database
+from etl_runtime.settings.database import Database
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -14,7 +14,7 @@ from etl_runtime.dump_queue import DumpQueue
 from etl_runtime.dump_source import DumpSource, DumpSources, Rejected
 from etl_runtime.jobs import Jobs
 from etl_runtime.program import logger
-from etl_runtime.settings import DispatcherSettings
+from etl_runtime.settings.dispatcher import DispatcherSettings
 
 _YOUNG = timedelta(minutes=15)
 """Younger ones have a message on its way: S3 tells in seconds, at times in minutes."""

@@ -33,7 +33,7 @@ from etl_runtime.scratch_restore import ScratchRestore
 from etl_runtime.script_variables import ScriptVariables
 from etl_runtime.scripts import script_files
 from etl_runtime.sequences import definitions
-from etl_runtime.settings import TransformSettings
+from etl_runtime.settings.transform import TransformSettings
 from etl_runtime.table_keys import Keys, Name
 from etl_runtime.table_release import Release, TableRelease, prepare
 from etl_runtime.toc import read_toc

@@ -30,9 +30,12 @@ def standing_lines(standing: Standing) -> list[Text]:
 
 def _run_lines(run: RunStanding) -> list[Text]:
     lines = [Text.assemble((run.execution_name, "bold"), f"  {run.environment}".rstrip())]
-    for stage in Stage:
+    if run.undone:
+        lines.append(Text(f"  undoes     the load of {run.undone}"))
+    for stage in (Stage.LOAD,) if run.undone else Stage:
         work = run.work.get(stage)
-        lines.append(_work_line(stage, work) if work else Text(f"  {stage:<9}  not run", style="dim"))
+        name = "rollback" if run.undone else stage
+        lines.append(_work_line(name, work) if work else Text(f"  {stage:<9}  not run", style="dim"))
     for name, manifest in (("raw", run.raw), ("clean", run.clean)):
         if manifest is not None:
             proof = ""
@@ -43,8 +46,8 @@ def _run_lines(run: RunStanding) -> list[Text]:
     return lines
 
 
-def _work_line(stage: Stage, work: Work) -> Text:
+def _work_line(name: str, work: Work) -> Text:
     took = f" in {seconds_text((work.ended_at - work.started_at).total_seconds())}" if work.ended_at else ""
     reason = f": {work.reason}" if work.reason else ""
     state = (f"{work.state}{took}{reason}", _STYLES.get(work.state, "bold red"))
-    return Text.assemble(f"  {stage:<9}  ", state, f" · since {moment_text(work.started_at)}")
+    return Text.assemble(f"  {name:<9}  ", state, f" · since {moment_text(work.started_at)}")

@@ -8,19 +8,23 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from etl_runtime import contract, settings
+from etl_runtime import contract
 from etl_runtime.contract import Env, ExitCode
 from etl_runtime.faults import Fault
+from etl_runtime.settings.dispatcher import DispatcherSettings
+from etl_runtime.settings.extract import ExtractSettings
+from etl_runtime.settings.load import LoadSettings
+from etl_runtime.settings.transform import TransformSettings
 
 from etl_local.documentation.markdown import code, page, table
 from etl_local.documentation.variable_givers import variable_givers
 from etl_local.rendering.stack_document import Document
 
 _SETTINGS: Final = {
-    contract.PG_DUMP_CONTAINER: settings.ExtractSettings,
-    contract.DISPATCHER_CONTAINER: settings.DispatcherSettings,
-    contract.TRANSFORM_CONTAINER: settings.TransformSettings,
-    contract.PG_RESTORE_CONTAINER: settings.LoadSettings,
+    contract.PG_DUMP_CONTAINER: ExtractSettings,
+    contract.DISPATCHER_CONTAINER: DispatcherSettings,
+    contract.TRANSFORM_CONTAINER: TransformSettings,
+    contract.PG_RESTORE_CONTAINER: LoadSettings,
 }
 _READ_BY_ALL: Final = frozenset({Env.LOG_LEVEL})
 _MEANINGS: Final[Mapping[ExitCode, str]] = {
@@ -37,11 +41,11 @@ _MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.TERMINATED: "Stopped by SIGTERM; children ended, uploads aborted.",
 }
 _PREFACE: Final = """\
-<!-- `make docs` writes this page from containers/etl_runtime/contract.py. -->
+<!-- `make docs` writes this page from containers/etl_runtime/contract/. -->
 # Contract
 
 Every name that crosses a boundary between what is deployed and what runs has its home in
-`containers/etl_runtime/contract.py`; both sides import it. What is changed here changes for whoever starts a state
+`containers/etl_runtime/contract/`; both sides import it. What is changed here changes for whoever starts a state
 machine, reads a bucket or follows a Job.
 
 ## Names
@@ -126,7 +130,5 @@ class _Listening(dict[str, str]):
 
 def _forms() -> Iterator[tuple[str, str]]:
     for name, thing in vars(contract).items():
-        if getattr(thing, "__module__", "") != contract.__name__ or name.startswith("_"):
-            continue
         if inspect.isfunction(thing) or name in ("DumpPrefix", "LoadBucket"):
             yield name, (inspect.getdoc(thing) or "").split("\n\n")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.loaders
 import pytest
 from etl_runtime.contract import (
     EXECUTION_ANNOTATION,
@@ -54,12 +52,11 @@ class SteppedClock(Clock):
             self.turns.pop(0)()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def models_read_once() -> Iterator[None]:
-    """Let all AWS sessions share what they read from botocore's model files: reading it anew takes most of a test."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("botocore.session.create_loader", functools.cache(botocore.loaders.create_loader))
-        yield
+@pytest.fixture(scope="session")
+def clients() -> dict[str, Any]:
+    """Clients made once, as making them takes longer than most tests; they speak to whatever AWS a test plays."""
+    session = boto3.Session("testing", "testing", region_name=REGION)
+    return {service: session.client(service) for service in ("s3", "sqs", "stepfunctions", "logs")}
 
 
 @pytest.fixture
@@ -78,12 +75,10 @@ class Aws:
     """The deployed part of the pipeline, in moto. Its executions stay as they are until a test ends them."""
 
     directory: Path
-    clients: dict[str, Any] = field(default_factory=dict)
+    clients: dict[str, Any]
     outputs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for service in ("s3", "sqs", "stepfunctions", "logs"):
-            self.clients[service] = boto3.client(service, region_name=REGION)
         for name in ("raw-dumps", "dev-dumps"):
             place = {"LocationConstraint": REGION}
             self.clients["s3"].create_bucket(Bucket=name, CreateBucketConfiguration=place)
@@ -188,11 +183,11 @@ def manifest(name: str, stage: Any = "raw", environment: str = "dev") -> Manifes
 
 
 @pytest.fixture
-def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+def aws(tmp_path: Path, clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "POSTGRES_ETL_OUTPUTS"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
-        yield Aws(tmp_path)
+        yield Aws(tmp_path, clients)
 
 
 @dataclass

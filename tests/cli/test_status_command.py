@@ -81,6 +81,7 @@ def test_machines_get_the_same_as_one_object(aws: Aws, cluster: Cluster) -> None
             {
                 "execution_name": "dev-1",
                 "environment": "dev",
+                "undone": None,
                 "raw": {"bytes": 3000, "rows": 30, "tables": 2},
                 "clean": {
                     "bytes": 3000,
@@ -105,6 +106,27 @@ def test_machines_get_the_same_as_one_object(aws: Aws, cluster: Cluster) -> None
             "Load.Failed: exit code 77",
         ),
     ]
+
+
+@pytest.mark.usefixtures("one_run")
+def test_a_rollback_is_told_as_one_of_the_environment_that_its_stack_loads_into(aws: Aws, cluster: Cluster) -> None:
+    aws.clients["stepfunctions"].start_execution(
+        stateMachineArn=aws.outputs[LOAD], name="rollback-1", input=json.dumps({"ROLLBACK": "dev-1"})
+    )
+    aws.end(LOAD, "rollback-1", "SUCCEEDED")
+    result = status(aws, cluster, "rollback-1")
+    assert result.exit_code == 0, result.output
+    assert without_times(result.stdout)[:4] == [
+        "rollback-1  dev",
+        "  undoes     the load of dev-1",
+        "  rollback   succeeded in <time> · since <time>",
+        "",
+    ]
+    (run,) = json.loads(status(aws, cluster, "rollback-1", "--json").stdout)["runs"]
+    assert (run["environment"], run["undone"], run["load"]["state"]) == ("dev", "dev-1", "succeeded")
+    assert (run["extract"], run["transform"], run["raw"], run["clean"]) == (None, None, None, None)
+    shown = json.loads(status(aws, cluster, "--environment", "dev", "--json").stdout)["runs"]
+    assert {run["execution_name"] for run in shown} == {"dev-1", "rollback-1"}
 
 
 def test_only_the_runs_of_one_environment_are_shown_if_asked_for(aws: Aws, cluster: Cluster) -> None:

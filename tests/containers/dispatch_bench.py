@@ -12,7 +12,7 @@ from etl_runtime.dispatch_metrics import DispatchMetrics
 from etl_runtime.dispatcher import Dispatcher
 from etl_runtime.jobs import Jobs, batch_api
 from etl_runtime.manifest import ArchiveFile, Manifest
-from etl_runtime.settings import DispatcherSettings
+from etl_runtime.settings.dispatcher import DispatcherSettings
 
 from tests.containers.aws_account import ACCOUNT, REGION
 from tests.containers.dispatch_cluster import DispatchCluster

@@ -11,7 +11,8 @@ from etl_runtime import pg_dump
 from etl_runtime.contract import DumpPrefix, ExitCode
 from etl_runtime.faults import Fault
 from etl_runtime.pg_dump import arguments, check_space, compression
-from etl_runtime.settings import Database, ExtractSettings
+from etl_runtime.settings.database import Database
+from etl_runtime.settings.extract import ExtractSettings
 from etl_runtime.snapshot import Snapshot
 
 SETTINGS = ExtractSettings(

@@ -29,7 +29,7 @@ from etl_runtime.postgres import (
     tool_version,
 )
 from etl_runtime.program import run
-from etl_runtime.settings import Database
+from etl_runtime.settings.database import Database
 
 DATABASE = Database(
     host="target.example.com",

@@ -14,7 +14,7 @@ from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest
 from etl_runtime.objects import Bucket
 from etl_runtime.raw_dump import RawDump
-from etl_runtime.settings import TransformSettings
+from etl_runtime.settings.transform import TransformSettings
 from etl_runtime.toc import read_toc
 from etl_runtime.transform import Transform
 

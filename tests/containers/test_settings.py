@@ -18,14 +18,11 @@ from etl_runtime.contract import (
     execution_name,
 )
 from etl_runtime.faults import Fault
-from etl_runtime.settings import (
-    Database,
-    DispatcherSettings,
-    ExtractSettings,
-    LoadSettings,
-    RollbackSettings,
-    TransformSettings,
-)
+from etl_runtime.settings.database import Database
+from etl_runtime.settings.dispatcher import DispatcherSettings
+from etl_runtime.settings.extract import ExtractSettings
+from etl_runtime.settings.load import LoadSettings, RollbackSettings
+from etl_runtime.settings.transform import TransformSettings
 
 PASSWORD = "correct-horse-4711"
 ARN = "arn:aws:states:eu-west-2:123456789012:execution:postgres-etl-rds-to-s3:nightly-1"

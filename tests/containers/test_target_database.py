@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from etl_runtime.postgres import Access
-from etl_runtime.settings import Database
+from etl_runtime.settings.database import Database
 from etl_runtime.target_database import TargetDatabase
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from etl_runtime.postgres import Access
-from etl_runtime.settings import RollbackSettings
+from etl_runtime.settings.load import RollbackSettings
 from etl_runtime.target_database import TargetDatabase
 
 from tests.containers.end_to_end.live_database import databases, tables

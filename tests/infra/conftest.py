@@ -1,7 +1,6 @@
 """The three stacks, each run once by the recording engine, one that has all there is, and a way to run others."""
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,6 @@ from etl_local.rendering.everything import BASE, CHANGES
 from tests.infra.engine import Deployment, deploy, stack_config
 
 Deploy = Callable[..., Deployment]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def collector() -> Iterator[None]:
-    """A collector that seldom runs: three quarters of a run's time is its search among the providers' classes."""
-    usual = gc.get_threshold()
-    gc.set_threshold(200_000, 50, 100)
-    yield
-    gc.set_threshold(*usual)
 
 
 @pytest.fixture(scope="session")

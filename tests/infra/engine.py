@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import json
+import re
 import runpy
 import threading
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +19,8 @@ import pulumi
 import yaml
 from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.stack import Stack, run_pulumi_func
+
+from etl_local.spared_costs import spared_costs
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "postgres-etl"
@@ -51,9 +56,18 @@ class Deployment:
     invokes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
 
+    @functools.cached_property
+    def _by_kind(self) -> dict[str, list[Registered]]:
+        """Each end of a type token that `all` takes → its resources; asked for only when all are registered."""
+        found: defaultdict[str, list[Registered]] = defaultdict(list)
+        for resource in self.resources:
+            for end in _ends(resource.type):
+                found[end].append(resource)
+        return found
+
     def all(self, kind: str) -> list[Registered]:
         """Resources whose type token ends in this kind, such as `Bucket` or `sqs/queue:Queue`."""
-        return [r for r in self.resources if r.type.endswith((f":{kind}", f"/{kind}")) or r.type == kind]
+        return list(self._by_kind.get(kind, []))
 
     def one(self, kind: str, name: str = "") -> Registered:
         """The only resource of a kind, or the one of that logical name."""
@@ -194,12 +208,22 @@ class _loop_of_this_thread:  # noqa: N801 - used as a statement
 
 
 @functools.cache
+def _ends(token: str) -> list[str]:
+    return [token, *(token[m.end() :] for m in re.finditer("[:/]", token))]
+
+
+@functools.cache
 def _parsed(text: str) -> Any:
     return json.loads(text)
 
 
 def stack_config(stack: str) -> dict[str, Any]:
     """The configuration of a stack's own file; an encrypted value becomes a synthetic one."""
+    return copy.deepcopy(_stack_file(stack))
+
+
+@functools.cache
+def _stack_file(stack: str) -> dict[str, Any]:
     values = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     return {
         key.removeprefix(f"{PROJECT}:"): SALT if isinstance(value, dict) and "secure" in value else value
@@ -234,7 +258,7 @@ def deploy(stack: str, config: Mapping[str, Any], *, preview: bool = False) -> D
         exports = pulumi.Output.from_input(cast(Stack, settings.get_root_resource()).outputs)
         deployment.exports.update(_plain(await exports.future()) or {})  # None in a preview
 
-    with asyncio.Runner() as runner:  # a loop of its own: Python 3.14 has no implicit one
+    with spared_costs(), asyncio.Runner() as runner:  # a loop of its own: Python 3.14 has no implicit one
         runner.run(program())
     return deployment
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,17 +63,23 @@ class Mutation:
             return None
         if str(self.path[0]).startswith("@"):
             return dataclasses.replace(resource, **{self.path[0][1:]: self.value})
-        inputs = _with(copy.deepcopy(resource.inputs), self.path, self.value)
+        inputs = _with(resource.inputs, self.path, self.value)
         assert inputs != resource.inputs, f"{self} changes nothing"
         return dataclasses.replace(resource, inputs=inputs)
 
 
+_json = functools.cache(json.loads)
+_yaml = functools.cache(functools.partial(yaml.load, Loader=yaml.CSafeLoader))
+
+
 def _with(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """The value with another one at a path; what does not lie on the path is the same object."""
     if isinstance(value, str):
         if value.startswith(("{", "[")):
-            return json.dumps(_with(json.loads(value), path, new))
-        return yaml.safe_dump(_with(yaml.safe_load(value), path, new))
+            return json.dumps(_with(_json(value), path, new))
+        return yaml.dump(_with(_yaml(value), path, new), Dumper=yaml.CSafeDumper)
     head, *rest = path
+    value = copy.copy(value)
     if isinstance(value, list):
         head = head if isinstance(head, int) else _index(value, head)
         if head == len(value):

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from etl_runtime.rules import PLACES
 
 from tests.containers.end_to_end.clean_dump import CleanDump
 from tests.containers.end_to_end.programs import Programs
 
 pytestmark = pytest.mark.end_to_end
 
-PLACES = (
+CANARIED = (
     "comment of a table",
     "comment of a column",
     "default",
@@ -33,7 +34,7 @@ PLACES = (
     "sequence",
     "copied table",
 )
-CANARY = {place: f"ada{number:02d}.canary@example.com" for number, place in enumerate(PLACES)} | {
+CANARY = {place: f"ada{number:02d}.canary@example.com" for number, place in enumerate(CANARIED)} | {
     "sequence": "4471002233445566"
 }
 SCHEMA = f"""
@@ -83,17 +84,6 @@ tables:
   public.copied: {keep: all, reason: test}
 elsewhere:
 """
-ALL_PLACES = (
-    "large_objects",
-    "comments",
-    "defaults",
-    "enum_labels",
-    "check_expressions",
-    "function_bodies",
-    "materialized_views",
-    "foreign_servers",
-    "sequences",
-)
 TOLD = {
     "comment of a table": 'the definition of COMMENT public."TABLE things"',
     "comment of a column": 'the definition of COMMENT public."COLUMN things.name"',
@@ -131,7 +121,7 @@ def raw(programs_of_session: Programs) -> Iterator[str]:
 
 
 def rules_that(decision: Callable[[str], str]) -> str:
-    return RULES + "".join(f"  {place}: {decision(place)}\n" for place in ALL_PLACES)
+    return RULES + "".join(f"  {place}: {decision(place)}\n" for place in PLACES)
 
 
 @pytest.mark.parametrize("scope", ["changed", "everything"])
@@ -157,7 +147,7 @@ def test_places_without_a_decision_stop_the_run_and_are_all_named(
     bucket = programs.bucket(name)
     run = programs.run("transform", programs.transform_environment("nightly", raw, bucket, rules))
     assert run.code == 78
-    assert [place for place in ALL_PLACES if f"decide elsewhere.{place}" not in run.error] == ["foreign_servers"]
+    assert [place for place in PLACES if f"decide elsewhere.{place}" not in run.error] == ["foreign_servers"]
     assert programs.objects(bucket) == {}
     assert "canary" not in run.text
 

@@ -24,7 +24,7 @@ def job(d: Deployment) -> dict[str, Any]:
 
 @functools.cache
 def _parsed(text: str) -> dict[str, Any]:
-    return yaml.safe_load(text)
+    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def pods(d: Deployment) -> Iterator[tuple[str, dict[str, Any]]]:
