@@ -17,10 +17,10 @@ from psycopg import sql
 
 from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault, stop_postponed
-from etl_runtime.postgres import Connection, clean_environment, end, is_lost, run_tool, tool, tool_fault
-from etl_runtime.postgres_errors import error_text, tool_errors
+from etl_runtime.postgres import Connection, clean_environment, end, is_lost, tool, tool_fault
+from etl_runtime.postgres_errors import error_text
+from etl_runtime.scratch_files import ADMINISTRATOR, make_scratch_files
 
-ADMINISTRATOR = "postgres"
 SCRUBBER = "scrubber"
 """The ordinary role that owns the restored database: a dump's code must never run as a superuser."""
 DATABASE = "scratch"
@@ -69,9 +69,11 @@ class Scratch:
     Args:
         directory: An existing private directory; the server's is made below it.
         encoding: The database's encoding, as the archive names it.
+        template: What `make_scratch_files` made before, to copy; without it initdb is run.
     """
 
-    def __init__(self, directory: Path, encoding: str) -> None:
+    def __init__(self, directory: Path, encoding: str, template: Path | None = None) -> None:
+        self._template = template
         self._data = directory / "pg"
         # The socket lives in the data directory, which nobody else can enter.
         self._sockets = self._data
@@ -116,28 +118,7 @@ class Scratch:
         self._sockets.symlink_to(self._data)
 
     def _start(self) -> None:
-        # Asked to end, initdb ends its own children first: a kill would leave one that goes on writing.
-        status, errors = run_tool(
-            [
-                tool("initdb"),
-                f"--pgdata={self._data}",
-                f"--username={ADMINISTRATOR}",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-                "--no-instructions",
-            ],
-            {},
-            errors_in_memory=True,
-        )
-        if status == -signal.SIGKILL:
-            raise tool_fault("initdb", status, "")
-        if status != 0:
-            raise Fault(
-                ExitCode.NO_SPACE if "No space left" in errors else ExitCode.UNAVAILABLE,
-                f"no scratch server: initdb failed ({status}): {tool_errors(errors)}",
-            )
+        make_scratch_files(self._data, self._template)
         settings = dict(_SETTINGS) | {"unix_socket_directories": str(self._sockets)}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with stop_postponed():

@@ -141,7 +141,7 @@ class Transform:
         if not scripts and not plan.rewritten:
             return plan, None, dump.toc.changed(dropped, {})
         self._progress("starting the scratch server", tables_total=total)
-        with lost_connections(), Scratch(directory, dump.toc.encoding) as scratch:
+        with lost_connections(), Scratch(directory, dump.toc.encoding, self.settings.scratch_template) as scratch:
             restore = ScratchRestore(
                 scratch,
                 dump,

@@ -135,6 +135,7 @@ def test_transform_reads_its_whole_environment(environments: dict[str, dict[str,
         proof_scope="changed",
         scrub_variables={},
         scrub_secret_ids={},
+        scratch_template=None,
     )
 
 

@@ -72,6 +72,7 @@ class Env(StrEnum):
     SCRUB_VARIABLES = "SCRUB_VARIABLES"
     SCRUB_SECRET_IDS = "SCRUB_SECRET_IDS"  # noqa: S105 - a variable's name
     IMAGE = "IMAGE"
+    SCRATCH_TEMPLATE = "SCRATCH_TEMPLATE"
 
     # pg_restore
     RESTORE_JOBS = "RESTORE_JOBS"

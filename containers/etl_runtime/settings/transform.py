@@ -31,6 +31,7 @@ class TransformSettings:
     proof_scope: str
     scrub_variables: Mapping[str, str]
     scrub_secret_ids: Mapping[str, str]
+    scratch_template: Path | None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TransformSettings:
@@ -58,6 +59,7 @@ class TransformSettings:
             proof_scope=env.choice(Env.PROOF_SCOPE, PROOF_SCOPES, PROOF_SCOPES[0]),
             scrub_variables=env.named_texts(Env.SCRUB_VARIABLES),
             scrub_secret_ids=env.named_texts(Env.SCRUB_SECRET_IDS),
+            scratch_template=env.path(Env.SCRATCH_TEMPLATE) if Env.SCRATCH_TEMPLATE in environ else None,
         )
         env.finish()
         if not settings.load_bucket.name:

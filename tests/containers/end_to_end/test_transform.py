@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from etl_runtime.contract import rules_digest
+from etl_runtime.scratch_files import make_scratch_files
 
 from tests.containers.aws_account import ACCOUNT, REGION
 from tests.containers.end_to_end.clean_dump import CleanDump
@@ -230,3 +231,28 @@ def test_a_table_is_the_same_whether_its_functions_are_compiled_or_the_database_
     ]
     for table in TABLES:
         assert cleaned[0].rows(table) == cleaned[1].rows(table)
+
+
+def test_a_scratch_s_files_are_copied_where_an_image_has_them(
+    transform: Transform,
+    released: tuple[str, Path],
+    programs: Programs,
+    launchers: Path,
+    servers_directory: Path,
+    name: str,
+) -> None:
+    without = servers_directory / f"{name}-programs"
+    without.mkdir()
+    for program in launchers.iterdir():
+        (without / program.name).symlink_to(program)
+    template = servers_directory / f"{name}-template"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{without}:/usr/bin:/bin")
+        make_scratch_files(template)
+    before = sorted((path.relative_to(template), path.stat().st_mtime_ns) for path in template.rglob("*"))
+    (without / "initdb").unlink()
+    run, clean = transform(PATH=f"{without}:/usr/bin:/bin", SCRATCH_TEMPLATE=str(template))
+    assert run.code == 0, run.text
+    other = CleanDump.read(programs, released[0])
+    assert [clean.rows(table) for table in TABLES] == [other.rows(table) for table in TABLES]
+    assert sorted((path.relative_to(template), path.stat().st_mtime_ns) for path in template.rglob("*")) == before
