@@ -141,6 +141,7 @@ def classify(toc: Toc, rules: Rules) -> tuple[ClassifiedTable, ...]:
     tables: list[ClassifiedTable] = []
     used: set[int] = set()
     definitions = {(e.schema, e.tag): e.definition for e in toc.entries if e.description == "TABLE"}
+    domains = _domains(toc)
     for entry in toc.table_data:
         name = relation(entry.schema, entry.tag)
         rule = rules.table(entry.schema, entry.tag)
@@ -161,7 +162,7 @@ def classify(toc: Toc, rules: Rules) -> tuple[ClassifiedTable, ...]:
                 for column, column_rule in rule.columns.items()
                 if column not in columns
             ]
-            rule, problems = _compiled(rule, types)
+            rule, problems = _compiled(rule, {column: _base_type(domains, types[column]) for column in types})
             faults += [f"{rules.path}:{line}: {name}.{problem}" for line, problem in problems]
         tables.append(ClassifiedTable(entry, rule))
     faults += [
@@ -223,6 +224,25 @@ def _type(definition: str, column: str) -> str:
         if match:
             return match[1]
     return ""
+
+
+def _domains(toc: Toc) -> Mapping[str, str]:
+    """Domain → the type that it is made on, both spelled as in column definitions."""
+    created = (
+        re.match(
+            r"CREATE DOMAIN (.+?) AS (.+?)(?: (?:COLLATE|DEFAULT|NOT NULL|CONSTRAINT)\b.*)?(?:;|\n|$)", e.definition
+        )
+        for e in toc.entries
+        if e.description == "DOMAIN"
+    )
+    return {domain[1]: domain[2] for domain in created if domain}
+
+
+def _base_type(domains: Mapping[str, str], type_name: str) -> str:
+    """What a domain stands on in the end; the type itself where it is none."""
+    while type_name in domains:  # Postgres lets no domain stand on itself
+        type_name = domains[type_name]
+    return type_name
 
 
 def _place_faults(toc: Toc, rules: Rules) -> list[str]:

@@ -15,6 +15,7 @@ from etl_runtime.scratch import ADMINISTRATOR, Scratch
 from etl_cli.ending import CommandError, RefusedError
 from etl_cli.rules.check_classification import check_classification
 from etl_cli.rules.check_keys import check_keys
+from etl_cli.rules.check_lengths import check_lengths
 from etl_cli.rules.check_references import check_references
 from etl_cli.rules.check_scripts import check_scripts
 from etl_cli.rules.check_types import check_types
@@ -69,6 +70,7 @@ def check_rules(directory: Path, schema: Schema, scratch: Scratch, lacking: Lack
     found = chain(
         (finding for finding in (*check_classification(inspection), *typed) if finding.line not in undecided),
         check_keys(inspection),
+        check_lengths(inspection),
         check_references(inspection, effects),
         check_scripts(inspection, effects),
     )

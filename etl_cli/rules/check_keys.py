@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from etl_runtime.rules import ColumnRule
 
-from etl_cli.rules.expressions import MANY_TO_ONE, Spread, columns_named
+from etl_cli.rules.expressions import LEAST_LENGTH, MANY_TO_ONE, Spread, columns_named
 from etl_cli.rules.findings import Finding
 from etl_cli.rules.inspection import Inspection, RuledTable
 from etl_cli.rules.schema import Schema, UniqueIndex
 
+_OF_OTHER_TYPES = frozenset({"date_shift", "mac", "noise"})
+"""Functions of types for which no other is one to one: a token is no date."""
 _FEW_VALUES = frozenset({"boolean", "smallint", "date"})
 
 
@@ -91,7 +93,10 @@ def _collisions(inspection: Inspection, table: RuledTable, name: str, index: Uni
 
 
 def _advice(function: str) -> str:
-    if function == "token":
-        return "scrub.token is one to one from 16 digits on"
+    if function in LEAST_LENGTH:
+        units = "digits" if function == "token" else "bytes"
+        return f"scrub.{function} is one to one from {LEAST_LENGTH[function]} {units} on"
+    if function in _OF_OTHER_TYPES:
+        return f"scrub.{function} is not one to one"
     better = MANY_TO_ONE.get(function) or "scrub.token(…, 32)"
     return f"scrub.{function} is not one to one, {better} is" if function else f"{better} is one to one"

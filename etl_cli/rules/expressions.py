@@ -12,14 +12,17 @@ from pglast.parser import ParseError
 from pglast.stream import RawStream
 
 ONE_TO_ONE: Final = frozenset(
-    {"card_number", "digits", "email", "iban", "id", "person_name_unique", "phone_unique", "url", "uuid"}
+    {"card_number", "digits", "email", "hmac", "iban", "id", "person_name_unique", "phone_unique", "url", "uuid"}
 )
 """The `scrub` functions that give different inputs different outputs, as the files in etl_runtime/sql say."""
+LEAST_LENGTH: Final = {"token": 16, "bytes": 8, "hex": 8}
+"""Those that do from so many digits or bytes of a digest on."""
 MANY_TO_ONE: Final = {
     "address": "",
     "company": "",
     "date_shift": "",
     "ip": "",
+    "mac": "",
     "noise": "",
     "person_name": "scrub.person_name_unique",
     "phone": "scrub.phone_unique",
@@ -28,8 +31,8 @@ MANY_TO_ONE: Final = {
     "text": "",
 }
 """Those that do not, each with the one that does where there is one."""
-_LEAST_TOKEN: Final = 16
-"""Hexadecimal digits from which on `scrub.token` is one to one."""
+_VALUE_AT: Final = {"hmac": 1}
+"""Which argument is the value, where the first is not."""
 _ITSELF: Final = "itself"
 
 
@@ -60,7 +63,7 @@ class Expression:
 
 def read_expression(text: str, column: str) -> Expression | None:
     """The expression that stands as the rule of a column; None where Postgres's grammar does not take it."""
-    node = _parsed(text)
+    node = parsed(text)
     if node is None:
         return None
     spread, function = _spread(node, column)
@@ -69,23 +72,23 @@ def read_expression(text: str, column: str) -> Expression | None:
 
 def tables_named(text: str) -> tuple[str, ...]:
     """The tables that an expression names in queries of its own."""
-    found = (node for node in nodes(_parsed(text)) if isinstance(node, ast.RangeVar))
+    found = (node for node in nodes(parsed(text)) if isinstance(node, ast.RangeVar))
     return tuple(sorted({".".join(filter(None, (node.schemaname, node.relname))) for node in found}))
 
 
 def columns_named(text: str) -> tuple[str, ...]:
     """The columns that an expression names."""
-    found = (_last_name(node) for node in nodes(_parsed(text)) if isinstance(node, ast.ColumnRef))
+    found = (last_name(node) for node in nodes(parsed(text)) if isinstance(node, ast.ColumnRef))
     return tuple(name for name in found if name)
 
 
 def functions_called(text: str) -> tuple[tuple[str, ...], ...]:
     """The functions that an expression calls, each as the parts of its name."""
-    calls = (node for node in nodes(_parsed(text)) if isinstance(node, ast.FuncCall))
+    calls = (node for node in nodes(parsed(text)) if isinstance(node, ast.FuncCall))
     return tuple(tuple(part.sval or "" for part in node.funcname or ()) for node in calls)
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
     """The node of an expression; None for what is none."""
     try:
         statements = parse_sql(f"SELECT ({text})") if text else ()
@@ -106,7 +109,7 @@ def _spread(node: Any, column: str) -> tuple[Spread, str]:
             return (Spread.ONE_TO_ONE if _names(node, column) else Spread.UNKNOWN), ""
         case ast.FuncCall():
             return _spread_of_call(node, column)
-        case ast.A_Expr() if _operator(node) == "||":
+        case ast.A_Expr() if operator(node) == "||":
             return _spread_of_sides([_spread(side, column) for side in (node.lexpr, node.rexpr)])
         case _:
             return (Spread.UNKNOWN if _looks_at_more(node) else Spread.CONSTANT), ""
@@ -119,35 +122,46 @@ def _spread_of_sides(sides: Sequence[tuple[Spread, str]]) -> tuple[Spread, str]:
 
 
 def _spread_of_call(node: ast.FuncCall, column: str) -> tuple[Spread, str]:
-    names = [part.sval for part in node.funcname or ()]
-    arguments = list(node.args or ())
-    if len(names) != 2 or names[0] != "scrub" or not arguments:
+    name, arguments = scrub_function(node), list(node.args or ())
+    value = _VALUE_AT.get(name, 0)
+    if len(arguments) <= value:
+        return (Spread.CONSTANT if name == "prose" else Spread.UNKNOWN), ""
+    spread, function = _spread(arguments[value], column)
+    if spread is Spread.CONSTANT and any(_looks_at_more(other) for other in arguments):
         return Spread.UNKNOWN, ""
-    spread, function = _spread(arguments[0], column)
-    if spread is not Spread.ONE_TO_ONE:
-        return spread, function
-    name = names[1]
-    if name == "token":
-        length = arguments[1].val.ival if len(arguments) > 1 and _is_integer(arguments[1]) else 0
-        return (Spread.ONE_TO_ONE if length >= _LEAST_TOKEN else Spread.MANY_TO_ONE), name
+    if not name or spread is not Spread.ONE_TO_ONE:
+        return (spread, function) if name else (Spread.UNKNOWN, "")
+    if name in LEAST_LENGTH:
+        # Of anything but a digest, the first bytes may be the same.
+        is_digest = name != "hex" or function == "hmac"
+        is_long = (whole_number(arguments[1]) if len(arguments) > 1 else 0) >= LEAST_LENGTH[name]
+        return (Spread.ONE_TO_ONE if is_digest and is_long else Spread.MANY_TO_ONE), name
     if name in ONE_TO_ONE:
         return Spread.ONE_TO_ONE, name
     return (Spread.MANY_TO_ONE if name in MANY_TO_ONE else Spread.UNKNOWN), name
 
 
-def _is_integer(node: Any) -> bool:
-    return isinstance(node, ast.A_Const) and isinstance(node.val, ast.Integer)
+def scrub_function(node: ast.FuncCall) -> str:
+    """The name of the `scrub` function that is called, without the schema; nothing for another's."""
+    schema, *names = [part.sval or "" for part in node.funcname or ()]
+    return names[0] if schema == "scrub" and len(names) == 1 else ""
 
 
-def _operator(node: ast.A_Expr) -> str:
+def whole_number(node: Any) -> int:
+    """The constant that stands there; 0 for anything else."""
+    return (node.val.ival or 0) if isinstance(node, ast.A_Const) and isinstance(node.val, ast.Integer) else 0
+
+
+def operator(node: ast.A_Expr) -> str:
+    """The operator, without its schema."""
     return "".join(part.sval for part in node.name or ())
 
 
 def _names(node: ast.ColumnRef, column: str) -> bool:
-    return _last_name(node) == column
+    return last_name(node) == column
 
 
-def _last_name(node: ast.ColumnRef) -> str:
+def last_name(node: ast.ColumnRef) -> str:
     """The name of the column; nothing for `*`."""
     last = node.fields[-1] if node.fields else None
     return (last.sval or "") if isinstance(last, ast.String) else ""

@@ -11,6 +11,7 @@ from etl_runtime.rules_document import UNDECIDED
 from etl_runtime.toc import quoted
 from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
 
+from etl_cli.rules.check_lengths import LENGTHS, Length, fitted, room_of
 from etl_cli.rules.detection import Confidence, Evidence, detect, is_code, kind_by_name
 from etl_cli.rules.json_leaves import json_leaves
 from etl_cli.rules.schema import Column, Schema, Table
@@ -170,7 +171,8 @@ class Suggestions:
         if evidence.confidence is Confidence.LOW:
             return _undecided(column, evidence.why)
         is_unique = self._is_unique(table, name)
-        rule = _expression_for(evidence.kind, is_unique, bool(table.primary_key))
+        room = room_of(self._schema.base_type(column.type))
+        rule = _in_room(_expression_for(evidence.kind, is_unique, bool(table.primary_key)), room)
         if not rule:
             return _undecided(column, f"{evidence.why} ({evidence.kind})")
         suggestion = Suggestion(rule, _told(evidence))
@@ -242,6 +244,16 @@ class Suggestions:
         if not paths:
             return Suggestion(UNDECIDED, "documents; no text in the sample's looks personal")
         return Suggestion("json", "paths that are not named are kept", paths=paths)
+
+
+def _in_room(rule: str, room: int | None) -> str:
+    """The expression, or one that gives no more characters than there is room for; nothing where there is none."""
+    call = re.fullmatch(r"scrub\.(\w+)\(\{\}(?:, 32)?\)", rule)
+    length = {**LENGTHS, "token": Length(32, 32)}.get(call[1]) if call else None
+    # A telephone number is as long as the one that it stands for.
+    if room is None or call is None or length is None or (length.least if call[1] == "phone" else length.most) <= room:
+        return rule
+    return fitted(call[1], "{}", room)
 
 
 def _told(evidence: Evidence) -> str:

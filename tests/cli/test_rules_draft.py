@@ -223,6 +223,32 @@ def test_a_draft_decides_what_it_can_and_leaves_the_rest_to_a_person() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("column", "rule"),
+    [
+        ("email: character varying(44)", "scrub.email(email)"),
+        ("email: character varying(30)", "scrub.email(email, 30)"),
+        ("email: character varying(20)", "scrub.token(email, 20)"),
+        ("email: character varying(10)", "TODO"),
+        ("mobile: character varying(11)", "TODO"),
+        ("mobile: character varying(36)", "scrub.phone_unique(mobile)"),
+        ("nickname: character varying(25)", "scrub.person_name(nickname)"),
+        ("nickname: character varying(24)", "scrub.token(nickname, 24)"),
+        ("notes: character varying(5)", "scrub.text(notes)"),
+    ],
+)
+def test_a_draft_gives_no_more_characters_than_a_column_takes(column: str, rule: str) -> None:
+    schema = f"version: 1\npostgres: 17\ntables:\n  public.t: {{columns: {{{column}}}}}\n"
+
+    class Empty:
+        def rows(self, table: Table, most: int) -> list[Row]:
+            del table, most
+            return []
+
+    document = yaml.safe_load(draft_rules(parse_snapshot(schema, "schema.yaml"), Empty(), 7))
+    assert list(document["tables"]["public.t"]["columns"].values()) == [rule]
+
+
 def test_text_is_kept_only_where_its_name_is_a_code_s_and_says_so() -> None:
     text = draft_rules(parse_snapshot(SCHEMA, "schema.yaml"), Rows(), 7)
     kept = [line.strip() for line in text.splitlines() if ": keep " in line and ("status" in line or "email" in line)]

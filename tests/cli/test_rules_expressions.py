@@ -8,6 +8,7 @@ import pytest
 from etl_runtime.scrub_functions import definitions
 
 from etl_cli.rules.expressions import (
+    LEAST_LENGTH,
     MANY_TO_ONE,
     ONE_TO_ONE,
     Spread,
@@ -27,9 +28,21 @@ from etl_cli.rules.expressions import (
         ("scrub.token(email, 32) || '@example.com'", Spread.ONE_TO_ONE, "token"),
         ("'x' || scrub.token(email, 8)", Spread.MANY_TO_ONE, "token"),
         ("scrub.token(email, length(email))", Spread.MANY_TO_ONE, "token"),
+        ("scrub.bytes(email, 8)", Spread.ONE_TO_ONE, "bytes"),
+        ("scrub.bytes(email, 7)", Spread.MANY_TO_ONE, "bytes"),
+        ("scrub.hmac('mine:', email)", Spread.ONE_TO_ONE, "hmac"),
+        ("scrub.hmac('mine:', 'x')", Spread.CONSTANT, ""),
+        ("scrub.hmac(email, 'x')", Spread.UNKNOWN, ""),
+        ("scrub.hmac(email)", Spread.UNKNOWN, ""),
+        ("scrub.hex(scrub.hmac('mine:', email), 8)", Spread.ONE_TO_ONE, "hex"),
+        ("scrub.hex(scrub.hmac('mine:', email), 7)", Spread.MANY_TO_ONE, "hex"),
+        ("scrub.hex(email, 16)", Spread.MANY_TO_ONE, "hex"),
+        ("scrub.mac(email)", Spread.MANY_TO_ONE, "mac"),
+        ("scrub.prose()", Spread.CONSTANT, ""),
         ("scrub.phone(email)", Spread.MANY_TO_ONE, "phone"),
         ("scrub.email(scrub.phone(email))", Spread.MANY_TO_ONE, "phone"),
         ("scrub.email('x')", Spread.CONSTANT, ""),
+        ("scrub.token('x', other)", Spread.UNKNOWN, ""),
         ("scrub.email(other)", Spread.UNKNOWN, ""),
         ("scrub.each(email, 'email')", Spread.UNKNOWN, "each"),
         ("lower(email)", Spread.UNKNOWN, ""),
@@ -85,5 +98,6 @@ def test_every_function_that_is_told_apart_exists() -> None:
     existing = set(re.findall(r"CREATE FUNCTION scrub\.(\w+)\(", text)) | {"redact"}
     assert existing >= ONE_TO_ONE
     assert existing >= set(MANY_TO_ONE)
+    assert existing >= set(LEAST_LENGTH)
     assert existing >= {better.removeprefix("scrub.") for better in MANY_TO_ONE.values() if better}
     assert not ONE_TO_ONE & set(MANY_TO_ONE)

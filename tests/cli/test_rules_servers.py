@@ -20,6 +20,8 @@ from typer.testing import CliRunner
 
 from etl_cli.main import app
 from etl_cli.rules.check import check_rules, prepare_scratch
+from etl_cli.rules.check_lengths import LEAST_FITTED, LENGTHS, length_of_call
+from etl_cli.rules.expressions import parsed
 from etl_cli.rules.findings import gathered
 from etl_cli.rules.schema_definition import Lacking
 from etl_cli.rules.schema_snapshot import parse_snapshot
@@ -277,6 +279,26 @@ def test_every_expression_is_tried_in_a_real_postgres(
     (tmp_path / "columns.yaml").write_text(RULES.format(**GOOD | changed))
     found = check_rules(tmp_path, parse_snapshot(SCHEMA, "schema.yaml"), sample.scratch, lacking)
     assert [f"{f.line} {f.severity} {f.message}" for f in gathered(found)] == told
+
+
+@pytest.mark.usefixtures("lacking")
+@pytest.mark.parametrize("name", LENGTHS)
+def test_each_function_gives_as_many_characters_as_the_check_of_lengths_says(sample: Sample, name: str) -> None:
+    value = "md5(n::text)::uuid" if name == "uuid" else "'0' || n"
+    calls = [f"scrub.{name}({value})"]
+    if name in LEAST_FITTED:
+        calls += [f"scrub.{name}({value}, {most})" for most in (LEAST_FITTED[name], LEAST_FITTED[name] + 9)]
+    with sample.scratch.connect() as connection:
+        for call in calls:
+            query = f"SELECT min(length({call}::text)), max(length({call}::text)) FROM generate_series(1, 3000) AS n"
+            found = connection.execute(query).fetchone()  # pyright: ignore[reportArgumentType]
+            told = length_of_call(parsed(call), "", 0)
+            assert found is not None
+            assert told is not None
+            assert told.least <= found[0] <= found[1] <= told.most, call
+        if name in LEAST_FITTED:
+            with pytest.raises(psycopg.errors.InvalidParameterValue):
+                connection.execute(f"SELECT scrub.{name}('x', {LEAST_FITTED[name] - 1})")
 
 
 @pytest.mark.parametrize(

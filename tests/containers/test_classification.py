@@ -109,6 +109,25 @@ def test_json_paths_become_the_expression_of_the_column_s_type(rules_of: RulesOf
     assert documents.rewrites
 
 
+def test_json_paths_of_a_domain_are_those_of_the_type_that_it_stands_on(rules_of: RulesOf) -> None:
+    domains = [
+        Entry(dump_id=number, tag=tag, description="DOMAIN", schema="public", definition=f"CREATE DOMAIN {text};\n")
+        for number, tag, text in (
+            (8, "document", "public.document AS jsonb\n\tCONSTRAINT c CHECK (true)"),
+            (9, "A b", 'public."A b" AS public.document NOT NULL'),
+            (10, "mail", 'public.mail AS text COLLATE pg_catalog."C"'),
+        )
+    ]
+    toc = _toc(*domains, *table(3, "documents", 'a public."A b" NOT NULL\nb public.mail'))
+    rule = "{json: {$.x: email}}"
+    text = f"version: 1\ntables:\n  public.documents: {{columns: {{a: {rule}, b: keep}}}}\n{KEEP_PLACES}"
+    (documents,) = classify(toc, rules_of(text))
+    assert dict(documents.columns)["a"].expression == """scrub.json("a", '{"$.x": "email"}')"""
+    assert _message(toc, rules_of(text.replace("b: keep", f"b: {rule}"))) == (
+        "columns.yaml:3: public.documents.b: json: is for the types json and jsonb, not for text"
+    )
+
+
 def test_json_paths_of_a_column_of_another_type_stop_the_run(rules_of: RulesOf) -> None:
     rules = rules_of(
         "version: 1\ntables:\n  public.documents:\n    columns:\n      a: keep\n      b: keep\n"
