@@ -309,7 +309,8 @@ def test_a_name_that_goes_on_in_another_line_is_a_name_wherever_it_comes(
     )
     key = json.dumps(f'public."{table}"')
     (rules / "columns.yaml").write_text(
-        f"version: 1\ntables:\n  {key}: {{columns: {{id: keep, name: scripted}}}}\nelsewhere: {{function_bodies: keep}}\n"
+        f"version: 1\ntables:\n  {key}: {{columns: {{id: keep, name: scripted}}}}\n"
+        "elsewhere: {function_bodies: keep}\n"
     )
     (rules / "10.sql").write_text(f'UPDATE public."{table}" SET name = $$x$$;\n')
     run, _ = transform(EXTRACT_BUCKET=bucket)
