@@ -15,6 +15,7 @@ import psycopg
 import transform_ways as ways
 from botocore.exceptions import BotoCoreError, ClientError
 from etl_runtime.faults import Fault
+from etl_runtime.scratch_files import make_scratch_files
 from servers import Workplace, client, create_bucket, login, moto, program_environment
 from transform_database import Filled, Size, fill
 from transform_process import Deadline, FailedError, OverdueError, Usage, measured
@@ -71,7 +72,15 @@ class Bench:
             password = source.create_role("etl_dump", "BYPASSRLS", ("pg_read_all_data",))
             s3 = client("s3", endpoint)
             create_bucket(s3, "raw")
-            yield cls(place.directory, place.launchers, place.version, options, source, password, endpoint, s3)
+            # The image has one; the other ways get it, too.
+            bench = cls(place.directory, place.launchers, place.version, options, source, password, endpoint, s3)
+            make_scratch_files(bench.scratch_template)
+            yield bench
+
+    @property
+    def scratch_template(self) -> Path:
+        """The files of an empty scratch server."""
+        return self.directory / "template-scratch"
 
     def say(self, what: str) -> None:
         """Print how far it is."""
@@ -125,6 +134,7 @@ class Bench:
             SCRUB_SALT_SECRET_ID="salt",  # noqa: S106 - its name
             TRANSFORM_JOBS=str(ways.JOBS),
             IMAGE="bench",
+            SCRATCH_TEMPLATE=str(self.scratch_template),
             **more,
         )
         try:

@@ -44,7 +44,9 @@ def run(bench: Bench) -> dict[str, Any]:
                 bench.run(name, work)
                 if "naive" in name and number == 0 and bench.runs[name].usages:
                     digests[name] = ways.row_digests(ways.personal_files(bench.directory / "output"))
-        bench.run("floor", lambda: _floor(bench, archive))
+        bench.run("floor", lambda: _floor(bench, archive, "ours"))
+        if archive.codec.startswith("gzip"):
+            bench.run("floor by zlib", lambda: _floor(bench, archive, "zlib"))
         kept = bench.directory / "kept"
         keep = kept if number == 0 else None
         bench.run("ours", lambda keep=keep: bench.ours("base", archive.rules, OURS, keep))
@@ -90,7 +92,7 @@ def _archive(bench: Bench, size: Size) -> ways.Archive:
     manifest = directory / "manifest.json"
     codec = json.loads(manifest.read_text())["compression"]
     manifest.unlink()
-    return ways.Archive(directory, codec, write_rules(bench.directory / "rules", size))
+    return ways.Archive(directory, codec, write_rules(bench.directory / "rules", size), bench.scratch_template)
 
 
 def _slow_ways(bench: Bench, archive: ways.Archive, tools: Mapping[str, Path]) -> dict[str, Callable[[], Usage]]:
@@ -112,10 +114,10 @@ def _slow_ways(bench: Bench, archive: ways.Archive, tools: Mapping[str, Path]) -
     return found
 
 
-def _floor(bench: Bench, archive: ways.Archive) -> Usage:
+def _floor(bench: Bench, archive: ways.Archive, codecs: str) -> Usage:
     output = ways.emptied(bench.directory / "floor")
     paths = [str(path) for path in ways.personal_files(archive.directory).values()]
-    argv = [sys.executable, str(ROOT / "bench" / "transform_floor.py"), str(output), *paths]
+    argv = [sys.executable, str(ROOT / "bench" / "transform_floor.py"), codecs, str(output), *paths]
     usage = measured(argv, bench.environment("none"), bench.directory / "floor.log", Deadline(bench.options.timeout))
     usage.steps = {}
     return usage

@@ -36,11 +36,15 @@ _STOCK = {"listen_addresses": "", "unix_socket_permissions": "0700"}
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A raw dump on disk, the codec of its files as pg_dump names it, and the rules for it."""
+    """A raw dump on disk, the codec of its files as pg_dump names it, and the rules for it.
+
+    `scratch_template`: the files of an empty server.
+    """
 
     directory: Path
     codec: str
     rules: Path
+    scratch_template: Path
 
 
 def whole(
@@ -75,7 +79,7 @@ def whole(
         steps[step] = time.perf_counter() - started
 
     with patch.object(scratch_module, "_SETTINGS", scratch_module._SETTINGS if tuned else _STOCK):
-        scratch = Scratch(place, "UTF8")
+        scratch = Scratch(place, "UTF8", archive.scratch_template)
         try:
             timed("starting the server", scratch.__enter__)
             environment = clean_environment(scratch.tool_environment())
