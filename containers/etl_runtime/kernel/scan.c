@@ -87,29 +87,24 @@ static void look_at(scanner *by, const byte *at, size_t size, int escapes, const
 EXPORT int64_t etl_scan(const segment *in, const filter *of, const uint16_t *lengths, size_t lengths_count, list *found,
                         const digest_key *key) {
     scanner by = {key, of, lengths, lengths_count, {0}, found, malloc(sizeof(tokens)), 0};
-    byte *room = NULL;
-    size_t has = 0;
+    room memory = {NULL, 0};
     int64_t result = by.words ? 0 : -1;
     for (; by.lengths_count && *by.lengths <= 3; by.lengths++, by.lengths_count--) by.wanted[*by.lengths] = 1;
     for (size_t row = 0; row < in->rows && !result; row++) {
         for (by.column = 0; by.column < in->columns; by.column++) {
             field value = field_of(in, row, by.column);
             if (value.size < LEAST_CHARACTERS) continue;
-            if (value.size > has) {
-                free(room);
-                room = malloc(has = 2 * value.size);
-                if (!room) result = -1;
-                if (!room) break;
-            }
+            if (!has_room(&memory, value.size)) result = -1;
+            if (result) break;
             size_t size = value.size;
-            const byte *at = unescaped(value.at, &size, room);
-            look_at(&by, at, size, 1, at == value.at ? text_end(in) : room + has);
-            size_t made = bytes_of(at, size, room + has / 2);
-            if (made) look_at(&by, room + has / 2, made, 0, room + has);
+            const byte *at = unescaped(value.at, &size, memory.at);
+            look_at(&by, at, size, 1, at == value.at ? text_end(in) : memory.at + memory.has);
+            size_t made = bytes_of(at, size, memory.at + memory.has / 2);
+            if (made) look_at(&by, memory.at + memory.has / 2, made, 0, memory.at + memory.has);
         }
         if (found->failed) result = -1;
     }
     free(by.words);
-    free(room);
+    free(memory.at);
     return result;
 }

@@ -194,6 +194,19 @@ static inline u64 gram(const tokens *of, size_t first, size_t length, const dige
     return not_null(folded(polynomial ^ key->a, (length * 0xa0761d6478bd642fu) ^ key->b));
 }
 
+/* Memory for a value's characters, and as much again for the bytes that they may stand for. */
+typedef struct {
+    byte *at;
+    size_t has;
+} room;
+
+static inline int has_room(room *for_a, size_t value) {
+    if (value <= for_a->has) return 1;
+    free(for_a->at);
+    for_a->has = 2 * value;
+    return (for_a->at = malloc(for_a->has)) != NULL;
+}
+
 /* COPY's text format undone, where there is anything to undo; `room` has place for `size` bytes. */
 static inline const byte *unescaped(const byte *at, size_t *size, byte *room) {
     const byte *end = at + *size;

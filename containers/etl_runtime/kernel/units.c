@@ -78,23 +78,18 @@ EXPORT int64_t etl_collect(const segment *in, size_t column, int mode, const pat
                            const u64 *constants, size_t constants_count, list *units, list *grams, list *starts,
                            byte *lengths, const digest_key *key) {
     collector to = {key, domain, 0, constants, constants_count, units, grams, starts, lengths, malloc(sizeof(tokens)), NULL, 0};
-    byte *room = NULL;
-    size_t has = 0;
+    room memory = {NULL, 0};
     int64_t result = to.words ? 0 : -1;
     for (size_t row = 0; row < in->rows && !result; row++) {
         field value = field_of(in, row, column);
         if (value.null || !value.size) continue;
         to.row = rows ? rows[row] : 0;
         to.place = 0;
-        if (value.size > has) {
-            free(room);
-            room = malloc(has = 2 * value.size);
-            if (!room) result = -1;
-            if (!room) break;
-        }
+        if (!has_room(&memory, value.size)) result = -1;
+        if (result) break;
         size_t size = value.size;
-        const byte *at = unescaped(value.at, &size, room);
-        to.readable = at == value.at ? text_end(in) : room + has;
+        const byte *at = unescaped(value.at, &size, memory.at);
+        to.readable = at == value.at ? text_end(in) : memory.at + memory.has;
         if (mode == ELEMENTS) {
             elements_in(&to, at, size);
         } else if (mode == LEAVES) {
@@ -107,13 +102,13 @@ EXPORT int64_t etl_collect(const segment *in, size_t column, int mode, const pat
             if (document.broken) result = -2 - (int64_t)row;
         } else {
             unit_in(&to, at, size);
-            size_t made = grams ? bytes_of(at, size, room + has / 2) : 0;
-            to.readable = room + has;
-            if (made) gram_in(&to, room + has / 2, made, 0);
+            size_t made = grams ? bytes_of(at, size, memory.at + memory.has / 2) : 0;
+            to.readable = memory.at + memory.has;
+            if (made) gram_in(&to, memory.at + memory.has / 2, made, 0);
         }
         if (units->failed || (grams && (grams->failed || starts->failed))) result = -1;
     }
     free(to.words);
-    free(room);
+    free(memory.at);
     return result;
 }
