@@ -19,7 +19,6 @@ from etl_cli.rules.findings import Format, Severity, counts_text, finding_lines
 from etl_cli.rules.options import AgainstOption, DumpOption, Programs, ScrubDirectory, SourceOption, named_schema
 
 _SCRUB_DIRECTORY = Path("scrub")
-UNDECIDED = "TODO"
 
 rules = typer.Typer(
     name="rules",
@@ -92,6 +91,8 @@ def init(
 
     **Exit status** — 0 written; 2 refused (there are rules already, or the source cannot be had); 4 interrupted.
     """
+    from etl_runtime.rules_document import UNDECIDED  # noqa: PLC0415
+
     from etl_cli.rules.draft import draft_rules  # noqa: PLC0415
     from etl_cli.rules.rows import opened  # noqa: PLC0415
     from etl_cli.rules.schema_snapshot import SNAPSHOT_FILE, snapshot_text  # noqa: PLC0415

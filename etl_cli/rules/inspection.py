@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from etl_runtime.rules import ColumnRule, Rules, TableRule
+from etl_runtime.rules_document import UNDECIDED
 
 from etl_cli.rules.expressions import Expression, Spread, read_expression
 from etl_cli.rules.findings import Finding, Severity
@@ -44,6 +45,12 @@ class RuledTable:
             for name, column in self.table.dumped_columns.items()
             if (rule := self.column_rule(name)).kind != "keep"
         }
+
+    def is_undecided(self, column: str) -> bool:
+        """Whether nobody has decided on a column, or on one of its paths."""
+        rule = self.column_rule(column)
+        words = (rule.expression, *(path.function for path in rule.paths.values()))
+        return UNDECIDED in words
 
     def expression(self, column: str) -> Expression | None:
         """What is made of a column by its own expression; None where it has none, or one that does not parse."""

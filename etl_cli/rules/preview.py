@@ -16,6 +16,7 @@ import psycopg
 from etl_runtime.postgres import Connection
 from etl_runtime.postgres_errors import error_text
 from etl_runtime.rules import json_expression
+from etl_runtime.rules_document import UNDECIDED
 from etl_runtime.toc import quoted
 from etl_runtime.trusted_sql import trusted
 from psycopg import sql
@@ -55,7 +56,7 @@ def preview_rows(connection: Connection, schema: Schema, table: RuledTable, rows
         if rule.kind == "json"
         else rule.expression
         for name, (column, rule) in table.changed.items()
-        if rule.is_computed and not calls_own_function(schema, rule.expression)
+        if rule.is_computed and not table.is_undecided(name) and not calls_own_function(schema, rule.expression)
     }
     source = trusted(table_schema.name)
     columns = sql.SQL(", ").join(map(sql.Identifier, table_schema.dumped_columns))
@@ -141,6 +142,9 @@ def preview_lines(table: RuledTable, read: int, rows: Sequence[PreviewedRow], *,
     for column, (_, column_rule) in table.changed.items():
         if column_rule.kind == "scripted":
             yield f"  {column}: left to a script"
+            continue
+        if table.is_undecided(column):
+            yield f"  {column}: {UNDECIDED}"
             continue
         if any(column not in row.values for row in rows):
             yield f"  {column}: by a function of the database's own, which does not run here"

@@ -72,7 +72,8 @@ def _digest_of(manifest: Path) -> str:
 
 def _revision_of(scrub: Path, digest: str) -> str:
     """The latest revision whose rules have this digest."""
-    revisions = _git(scrub, "log", f"--max-count={_MOST_REVISIONS}", "--format=%H", "HEAD", "--", ".").decode().split()
+    arguments = ("log", f"--max-count={_MOST_REVISIONS}", "--format=%H", "HEAD", "--", ".")
+    revisions = _git(scrub, "HEAD", *arguments).decode().split()
     for revision in revisions:
         with TemporaryDirectory() as directory:
             for name, content in _files(scrub, revision).items():
@@ -94,18 +95,20 @@ def _at(scrub: Path, revision: str) -> RuleSet:
 
 def _files(scrub: Path, revision: str) -> dict[str, bytes]:
     """The files of the directory as they were."""
-    listed = _git(scrub, "ls-tree", "--name-only", "-z", revision, "./").decode().split("\0")
+    listed = _git(scrub, revision, "ls-tree", "--name-only", "-z", revision, "./").decode().split("\0")
     wanted = [name for name in listed if name in (RULES_FILE, SNAPSHOT_FILE) or name.endswith(".sql")]
-    return {name: _git(scrub, "show", f"{revision}:./{name}") for name in wanted}
+    return {name: _git(scrub, revision, "show", f"{revision}:./{name}") for name in wanted}
 
 
-def _git(directory: Path, *arguments: str) -> bytes:
+def _git(directory: Path, revision: str, *arguments: str) -> bytes:
     program = which("git")
     if program is None or not directory.is_dir():
         raise RefusedError(f"an earlier state of {directory} is known to git alone, which is not on PATH")
     done = subprocess.run([program, *arguments], cwd=directory, capture_output=True, check=False)
     if done.returncode != 0:
-        raise RefusedError("--from is no directory, no manifest.json and no revision that git knows here")
+        raise RefusedError(
+            f"{revision!a} is no directory, no manifest.json and no revision that git knows in {directory}"
+        )
     return done.stdout
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from etl_local.engine import Deployment, Request, deploy
+from etl_local.engine import Deployment, DeploymentError, Request, deploy
 from etl_local.rendering.everything import BASE, CHANGES, EVERYTHING
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -54,9 +54,23 @@ def rendered_names() -> list[str]:
 
 
 def configuration(stack: str, repository: Path = REPOSITORY) -> dict[str, str]:
-    """The configuration of a stack's own file as the engine takes it; an encrypted value becomes a synthetic one."""
+    """The configuration of a stack's own file as the engine takes it; an encrypted value becomes a synthetic one.
+
+    Raises:
+        DeploymentError: there is no such file, or it is no stack's.
+    """
     path = repository / f"Pulumi.{_file_of(stack)}.yaml"
-    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["config"]
+    try:
+        values: dict[str, Any] = dict(yaml.safe_load(path.read_text(encoding="utf-8"))["config"])
+    except OSError as error:
+        raise DeploymentError(f"{path.name} cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise DeploymentError(f"{path.name}:{line}: not YAML: {error.problem}") from None
+    except (KeyError, TypeError, ValueError):
+        raise DeploymentError(
+            f"{path.name} has no config: it is a mapping of keys such as {PROJECT}:awsRegion"
+        ) from None
     if stack == EVERYTHING:
         values |= {f"{PROJECT}:{key}": value for key, value in CHANGES.items()}
     return {key: _text(value) for key, value in values.items() if value is not None}

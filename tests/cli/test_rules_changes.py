@@ -142,7 +142,7 @@ def test_rules_are_compared_with_a_revision_a_directory_and_a_manifest(repositor
 @pytest.mark.parametrize(
     ("before", "told"),
     [
-        ("nothing", "--from is no directory, no manifest.json and no revision that git knows here"),
+        ("nothing", "'nothing' is no directory, no manifest.json and no revision that git knows in "),
         ("--output=x", "--from is a directory, a manifest.json or a revision, and begins with no hyphen"),
         ("raw.json", "is the manifest of a raw dump, which no rules made"),
         ("other.json", "is no manifest of a dump"),

@@ -73,6 +73,7 @@ def pod(
             proof_scope="changed",
             scrub_variables={},
             scrub_secret_ids={},
+            scratch_template=None,
         )
         transform = Transform(settings, directory)
         content = toc_bytes([ENCODING])

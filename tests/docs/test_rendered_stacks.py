@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from etl_local.engine import DeploymentError
 from etl_local.rendering.__main__ import RENDERED, RevisionError, committed, main
 from etl_local.rendering.recorded_stack import (
     REPOSITORY,
@@ -151,6 +152,23 @@ def test_a_program_that_refuses_its_configuration_is_one_line_and_another_exit_c
     assert main(["sbx", "--check"]) == 2
     assert "Pulumi.sbx.yaml: postgres-etl:loadCpu must be one of" in capsys.readouterr().err
     assert repository.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "Pulumi.dev.yaml cannot be read: No such file or directory"),
+        ("config:\n  a: [\n", "Pulumi.dev.yaml:3: not YAML: expected the node content, but found '<stream end>'"),
+        ("", "Pulumi.dev.yaml has no config: it is a mapping of keys such as postgres-etl:awsRegion"),
+        ("config: x", "Pulumi.dev.yaml has no config: it is a mapping of keys such as postgres-etl:awsRegion"),
+    ],
+)
+def test_a_file_that_is_no_stack_s_is_one_clear_error(tmp_path: Path, text: str | None, told: str) -> None:
+    if text is not None:
+        (tmp_path / "Pulumi.dev.yaml").write_text(text)
+    with pytest.raises(DeploymentError) as refused:
+        configuration("dev", tmp_path)
+    assert str(refused.value) == told
 
 
 def test_a_stack_that_was_not_rendered_yet_differs(
