@@ -62,7 +62,7 @@ def copying_initdb(servers_directory: Path, launchers: Path) -> Path:  # noqa: F
     """
     template, directory = servers_directory / "initdb-template", servers_directory / "copying"
     real = [str(launchers / "initdb"), f"--pgdata={template}", "--username=postgres", "--auth=trust"]
-    real += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+    real += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1"]
     subprocess.run(real, env={"PATH": os.defpath}, stdout=subprocess.DEVNULL, check=True)
     directory.mkdir()
     script = directory / "initdb"

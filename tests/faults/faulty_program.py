@@ -111,11 +111,21 @@ def cases(points: Sequence[Point], faults: Callable[[Point], Iterable[str]] = la
     return chosen + [Case(point, "kill") for kind, point in last.items() if point != first[kind]]
 
 
+def in_rows(all_cases: Sequence[Case], most: int) -> list[Sequence[Case]]:
+    """The cases in rows of at most so many, to fail one after another at one place before it is completed.
+
+    As the attempts of one execution may; and a row is completed once, where each case would be. Neighbours, which are
+    of one kind, are in different rows.
+    """
+    rows = -(-len(all_cases) // most)
+    return [all_cases[first::rows] for first in range(rows)]
+
+
 Tried = TypeVar("Tried", Case, Sequence[Case])
 
 
 def try_all(all_cases: Sequence[Tried], tried: Callable[[Tried], None], at_once: int = 3) -> None:
-    """Try each case (or group of cases), some at once as much of a run is waiting; fail at the end with all that did
+    """Try each case (or row of cases), some at once as much of a run is waiting; fail at the end with all that did
     not hold.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.containers.end_to_end.live_database import comment, databases, tables
 from tests.containers.end_to_end.programs import LOAD_ROLE, Programs
-from tests.faults.faulty_program import KILLED, Case, FaultyProgram, Point, cases, try_all
+from tests.faults.faulty_program import KILLED, Case, FaultyProgram, Point, cases, in_rows, try_all
 from tests.faults.live_targets import OLD, codes, faults_before, target
 
 pytestmark = pytest.mark.faults
@@ -26,8 +26,6 @@ tables:
 elsewhere: {defaults: keep, sequences: {decision: keep, reason: "a test's"}}
 """
 SCRIPTS = '{"10.sql": "CREATE TABLE mine (id integer);"}'
-_ATTEMPTS = 4
-"""Failed runs before one that is not."""
 _HALF_MADE = Case(Point('sql ALTER DATABASE "?" RENAME TO "?": before', 0), "kill")
 """A load that is killed so leaves a database that the next one drops."""
 
@@ -108,12 +106,5 @@ def test_a_load_that_fails_anywhere_leaves_the_old_database_or_the_new_one_and_c
             'sql DROP DATABASE IF EXISTS "?" WITH (FORCE): before',
             'sql DROP DATABASE IF EXISTS "?" WITH (FORCE): after',
         ]
-        all_cases = cases(points, faults_before)
-        groups = -(-len(all_cases) // _ATTEMPTS)
-        try_all(
-            [
-                *([_HALF_MADE, case] for case in cases(of_dropping, faults_before)),
-                *(all_cases[first::groups] for first in range(groups)),
-            ],
-            tried,
-        )
+        dropped = [[_HALF_MADE, case] for case in cases(of_dropping, faults_before)]
+        try_all([*dropped, *in_rows(cases(points, faults_before), 4)], tried)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.faulty_program import Case, Point, cases, try_all
+from tests.faults.faulty_program import Case, Point, cases, in_rows, try_all
 
 POINTS = [
     Point("sql connect: before", 0),
@@ -37,3 +37,9 @@ def test_all_cases_that_did_not_hold_are_named() -> None:
     assert first.startswith("kill at [sql connect: before] after 0: no bucket")
     assert "file rmtree" in str(failed.value)
     assert second
+
+
+def test_rows_of_cases_hold_each_case_once_and_part_neighbours() -> None:
+    kills = [Case(point, "kill") for point in POINTS]
+    rows = in_rows(kills, 2)
+    assert rows == [[kills[0], kills[3]], [kills[1], kills[4]], [kills[2]]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from itertools import count
@@ -12,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.containers.end_to_end.programs import DUMP_ROLE, Programs
-from tests.faults.faulty_program import KILLED, Case, FaultyProgram, Point, try_all
+from tests.faults.faulty_program import KILLED, Case, FaultyProgram, Point, in_rows, try_all
+from tests.faults.released import content, manifest
 
 pytestmark = pytest.mark.faults
 
-PREFIX = "dev/nightly/etl-dump"
 CANARIES = ("ada.canary", "canary-note", "canary-object", "a long and synthetic salt")
 RULES = """\
 version: 1
@@ -31,9 +30,6 @@ _ALIKE = ("sql -- ", "sql CREATE FUNCTION scrub.", "sql CREATE OR REPLACE FUNCTI
 _NOTHING_LOST = ("sql connect", "sql SET search_path", "sql commit")
 """A first connection is one to a server that may still start, and is tried again; before a session's end each of its
 statements is done by itself."""
-
-_ATTEMPTS = 10
-"""Failed runs before one that is not."""
 
 
 @pytest.fixture
@@ -92,17 +88,15 @@ def _cases(points: Sequence[Point]) -> list[Case]:
 
 def _release(programs: Programs, bucket: str) -> dict[str, Any] | None:
     """What a manifest says that depends on nothing but dump and rules, once every file has been held against it."""
-    objects = programs.objects(bucket)
-    if f"{PREFIX}/manifest.json" not in objects:
+    found = manifest(programs, bucket)
+    if found is None:
         return None
-    manifest: dict[str, Any] = json.loads(objects[f"{PREFIX}/manifest.json"])
-    for file in manifest["files"]:
-        key, version = f"{PREFIX}/{file['name']}", file.pop("version_id")
-        stored = programs.s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
-        file["content"] = stored
+    for file in found["files"]:
+        file["content"] = content(programs, bucket, file)
+        del file["version_id"]
     for when in ("cleaning_started_at", "cleaning_finished_at"):
-        del manifest[when]
-    return manifest
+        del found[when]
+    return found
 
 
 def test_a_transform_that_fails_anywhere_releases_nothing_and_gives_the_same_dump_when_run_again(
@@ -148,6 +142,4 @@ def test_a_transform_that_fails_anywhere_releases_nothing_and_gives_the_same_dum
                     bucket, place = environment()
             again(bucket, place)
 
-        all_cases = _cases(points)
-        groups = -(-len(all_cases) // _ATTEMPTS)
-        try_all([all_cases[first::groups] for first in range(groups)], tried)
+        try_all(in_rows(_cases(points), 10), tried)
