@@ -22,6 +22,8 @@ from tests.local.toy_tasks import cloud, define_task, events, run_task, stopped,
 
 __all__ = ["cloud", "events", "tasks"]  # fixtures
 
+pytestmark = pytest.mark.end_to_end  # an AWS server, executions of state machines, and their tasks as processes
+
 ROLE = "arn:aws:iam::123456789012:role/toy"
 TASK_STATE = {
     "Type": "Task",

@@ -73,6 +73,7 @@ def test_programs_that_another_user_cannot_reach_are_copied_with_their_libraries
 
 
 @as_root
+@pytest.mark.end_to_end
 def test_root_makes_a_cluster_that_belongs_to_an_ordinary_user(state: Path):
     launchers = PostgresInstallation.bundled().launchers(state)
     private = state / "private"
