@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -17,6 +18,8 @@ _CONFIG = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_conne
 # A loop that must turn cannot wait six minutes for a service that swallows what it is asked.
 _IMPATIENT = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
 
+_BUCKET = "postgres_etl_bucket"
+
 
 def _client(service: str, region: str, *, patient: bool = True) -> Any:
     # boto3-stubs overload `client` for every service there is, most of them untyped here.
@@ -24,8 +27,26 @@ def _client(service: str, region: str, *, patient: bool = True) -> Any:
 
 
 def s3_client(region: str, *, patient: bool = True) -> S3Client:
-    """S3. An impatient client gives up after a minute and a half rather than after six."""
-    return cast("S3Client", _client("s3", region, patient=patient))
+    """S3. An impatient client gives up after a minute and a half rather than after six.
+
+    A `ClientError` has the bucket's name in `response["Error"]["BucketName"]`; of a copy, "<to> from <from>".
+    """
+    client = _client("s3", region, patient=patient)
+    client.meta.events.register("before-parameter-build.s3", _note_bucket)
+    client.meta.events.register("after-call.s3", _name_bucket)
+    return cast("S3Client", client)
+
+
+def _note_bucket(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+    # The SDK has made text of a copy's source by now.
+    origin = str(params.get("CopySource", "")).partition("/")[0]
+    context[_BUCKET] = " from ".join(filter(None, (str(params.get("Bucket", "")), origin)))
+
+
+def _name_bucket(parsed: dict[str, Any], context: Mapping[str, Any], **_: Any) -> None:
+    """S3 says that access is denied, and not to what."""
+    if "Error" in parsed:
+        parsed["Error"]["BucketName"] = context.get(_BUCKET, "")
 
 
 def sqs_client(region: str, *, patient: bool = True) -> SQSClient:

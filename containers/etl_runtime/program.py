@@ -134,11 +134,13 @@ def _left_behind() -> str:
 
 
 def _aws_fault(error: ClientError) -> tuple[ExitCode, str]:
-    code = str(error.response.get("Error", {}).get("Code", "unknown"))
+    told: Mapping[str, Any] = error.response.get("Error", {})
+    code, bucket = str(told.get("Code", "unknown")), told.get("BucketName")
     transient = code in _TRANSIENT_CODES
     return (
         ExitCode.TRANSIENT if transient else ExitCode.UNAVAILABLE,
         f"AWS refused {error.operation_name}: {code}"
+        + (f" (bucket {bucket})" if bucket else "")
         + ("; it may pass" if transient else "; check the role, the bucket's owner and its key"),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 import structlog
-from etl_runtime import dead_letters
+from etl_runtime import dead_letters, faults
 from etl_runtime import dispatcher as dispatcher_module
 from etl_runtime.dispatcher import Dispatcher
 from moto import mock_aws
@@ -48,6 +49,15 @@ def _logs_of_its_own() -> Iterator[None]:
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     logging.getLogger().handlers[:] = handlers
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """A program takes SIGTERM for itself; the tests' runner wants it back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+    faults.stopping.clear()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from etl_runtime import postgres
 from etl_runtime.contract import ExitCode
-from etl_runtime.faults import Fault, Terminated, stopping
+from etl_runtime.faults import Fault, Terminated
 from etl_runtime.postgres import (
     CLIENT_FLOOR,
     Access,
@@ -190,13 +190,10 @@ def test_a_sigterm_while_a_tool_starts_ends_it_too(
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    heard = signal.getsignal(signal.SIGTERM)
     try:
         assert run("transform", lambda _: run_tool([str(path)], {}) and None, {}) == ExitCode.TERMINATED
         statuses = [child.poll() for child in children]
     finally:
-        signal.signal(signal.SIGTERM, heard)
-        stopping.clear()
         for child in children:
             child.kill()
             child.wait()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,6 @@ from etl_runtime.program import logger, run
 
 CONTAINERS = Path(__file__).parents[2] / "containers"
 CANARY = "canary-4711@example.com"
-
-
-@pytest.fixture(autouse=True)
-def _own_signals() -> Iterator[None]:
-    """A program takes SIGTERM for itself; the tests' runner wants it back."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-    faults.stopping.clear()
 
 
 def _raising(error: BaseException) -> Callable[[Mapping[str, str]], None]:

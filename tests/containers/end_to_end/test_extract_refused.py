@@ -91,7 +91,7 @@ REFUSED: dict[str, tuple[dict[str, str], int, str]] = {
     "no such bucket": (
         {"EXTRACT_BUCKET": "no-such-bucket"},
         69,
-        "AWS refused GetObject: NoSuchBucket; check the role, the bucket's owner and its key",
+        "AWS refused GetObject: NoSuchBucket (bucket no-such-bucket); check the role, the bucket's owner and its key",
     ),
     "a codec that this pg_dump lacks": (
         {"DUMP_COMPRESSION": "zstd"},
