@@ -187,7 +187,7 @@ def _document(compiled: CRule, target: ColumnShape, paths: Mapping[str, PathRule
     compiled.key = compiled.target
     held = (CNode * len(nodes))(*nodes)
     compiled.nodes = ctypes.addressof(held)
-    return CompiledExpression(compiled, held)
+    return CompiledExpression(compiled, (held, nodes))
 
 
 def _grow(nodes: list[CNode], path: str, function: int) -> None:
