@@ -96,7 +96,7 @@ class CompiledExpression:
     """What the kernel is told of one column, and the memory that this points into."""
 
     rule: CRule
-    nodes: object = None
+    memory: object = None
 
 
 def compiled_expression(
