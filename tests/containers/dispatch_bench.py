@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from etl_runtime.contract import CreatedObject, LoadBucket
 from etl_runtime.dispatch_metrics import DispatchMetrics
 from etl_runtime.dispatcher import Dispatcher
 from etl_runtime.jobs import Jobs, batch_api
-from etl_runtime.manifest import ArchiveFile, Manifest
+from etl_runtime.manifest import Manifest
 from etl_runtime.settings.dispatcher import DispatcherSettings
 
 from tests.containers.aws_account import ACCOUNT, REGION
 from tests.containers.dispatch_cluster import DispatchCluster
+from tests.containers.manifests import RAW
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -26,22 +28,8 @@ MOST_RECEIVES = 3
 
 
 def manifest_of(name: str, environment: str = "dev") -> Manifest:
-    return Manifest(
-        stage="raw",
-        execution_id=f"arn:aws:states:{REGION}:{ACCOUNT}:execution:postgres-etl-rds-to-s3:{name}",
-        environment=environment,
-        dump_filename="etl-dump",
-        database="marketplace",
-        server_version="17.11",
-        client_version="18.6",
-        archive_version="1.16.0",
-        compression="zstd:1",
-        snapshot={"lsn": "0/1", "taken_at": "2026-01-01T02:00:00.000+00:00"},
-        database_bytes=1,
-        started_at="2026-01-01T02:00:00.000+00:00",
-        finished_at="2026-01-01T02:05:00.000+00:00",
-        files=(ArchiveFile("toc.dat", 50, "ab" * 32, "v"),),
-    )
+    arn = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:postgres-etl-rds-to-s3:{name}"
+    return replace(RAW, execution_id=arn, environment=environment)
 
 
 class Bench:

@@ -9,23 +9,16 @@ from etl_runtime.contract import DumpPrefix, ExitCode
 from etl_runtime.faults import Fault
 from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest, read_manifest, sha256
 
+from tests.containers import manifests
+
 PREFIX = DumpPrefix("dev", "nightly-1", "etl-dump")
 ARN = "arn:aws:states:eu-west-2:123456789012:execution:postgres-etl-rds-to-s3:nightly-1"
 DIGEST = "ab" * 32
-RAW = Manifest(
-    stage="raw",
+RAW = replace(
+    manifests.RAW,
     execution_id=ARN,
-    environment="dev",
-    dump_filename="etl-dump",
-    database="marketplace",
-    server_version="17.11",
-    client_version="18.6",
-    archive_version="1.16.0",
-    compression="zstd:1",
     snapshot={"lsn": "0/1A2B3C", "taken_at": "2026-01-01T02:00:00.000+00:00"},
     database_bytes=123456,
-    started_at="2026-01-01T02:00:00.000+00:00",
-    finished_at="2026-01-01T02:05:00.000+00:00",
     files=(
         ArchiveFile("3341.dat.zst", 100, DIGEST, "v1", "public.users", 7),
         ArchiveFile("3342.dat.zst", 200, DIGEST, "v2", 'public."Orders"', 0),

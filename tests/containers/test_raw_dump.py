@@ -17,6 +17,7 @@ from etl_runtime.raw_dump import RawDump
 
 from tests.containers.archive_bytes import COPY_END, ENCODING, Entry, packed, table, toc_bytes
 from tests.containers.aws_account import ACCOUNT
+from tests.containers.manifests import RAW
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,22 +53,7 @@ def store(s3: S3Client, bucket: Bucket) -> Store:
             listed.append(
                 ArchiveFile(name, len(content), hashlib.sha256(content).hexdigest(), version, table_name, rows)
             )
-        manifest = Manifest(
-            stage="raw",
-            execution_id="nightly-1",
-            environment="dev",
-            dump_filename="etl-dump",
-            database="marketplace",
-            server_version="17.11",
-            client_version="18.6",
-            archive_version="1.16.0",
-            compression="gzip:1",
-            snapshot={"lsn": "0/1", "taken_at": "2026-01-01T02:00:00.000+00:00"},
-            database_bytes=1,
-            started_at="2026-01-01T02:00:00.000+00:00",
-            finished_at="2026-01-01T02:05:00.000+00:00",
-            files=tuple(listed),
-        )
+        manifest = replace(RAW, compression="gzip:1", files=tuple(listed))
         _publish(bucket, manifest)
         return manifest
 

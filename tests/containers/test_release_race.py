@@ -11,7 +11,7 @@ import pytest
 from etl_runtime import transform as transform_module
 from etl_runtime.contract import DumpPrefix, ExitCode, LoadBucket
 from etl_runtime.faults import Fault
-from etl_runtime.manifest import ArchiveFile, Cleaning, Manifest
+from etl_runtime.manifest import Cleaning, Manifest
 from etl_runtime.objects import Bucket
 from etl_runtime.raw_dump import RawDump
 from etl_runtime.settings.transform import TransformSettings
@@ -20,27 +20,13 @@ from etl_runtime.transform import Transform
 
 from tests.containers.archive_bytes import ENCODING, toc_bytes
 from tests.containers.aws_account import ACCOUNT, REGION
+from tests.containers.manifests import RAW
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = DumpPrefix("dev", "nightly-1", "etl-dump")
-MANIFEST = Manifest(
-    stage="clean",
-    execution_id="nightly-1",
-    environment="dev",
-    dump_filename="etl-dump",
-    database="marketplace",
-    server_version="17.11",
-    client_version="18.6",
-    archive_version="1.16.0",
-    compression="zstd:1",
-    snapshot={"lsn": "0/1", "taken_at": "2026-01-01T02:00:00.000+00:00"},
-    database_bytes=1,
-    started_at="2026-01-01T02:00:00.000+00:00",
-    finished_at="2026-01-01T02:05:00.000+00:00",
-    files=(ArchiveFile("toc.dat", 50, "ab" * 32, "v"),),
-)
+MANIFEST = replace(RAW, stage="clean")
 
 
 @pytest.fixture

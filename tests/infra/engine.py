@@ -176,7 +176,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     Registered(
                         type=request.type,
                         name=request.name,
-                        inputs=_plain(wrapped),
+                        inputs=unmarked(wrapped),
                         outputs=self._doubles.made.get((request.type, request.name), {}),
                         parent=request.parent.rpartition("::")[2],
                         provider=request.provider.rpartition("::")[0].rpartition("::")[2],
@@ -256,7 +256,7 @@ def deploy(stack: str, config: Mapping[str, Any], *, preview: bool = False) -> D
         mocks.set_mocks(doubles, PROJECT, stack, preview=preview, monitor=monitor)
         await run_pulumi_func(_run_main)
         exports = pulumi.Output.from_input(cast(Stack, settings.get_root_resource()).outputs)
-        deployment.exports.update(_plain(await exports.future()) or {})  # None in a preview
+        deployment.exports.update(unmarked(await exports.future()) or {})  # None in a preview
 
     with spared_costs(), asyncio.Runner() as runner:  # a loop of its own: Python 3.14 has no implicit one
         runner.run(program())
@@ -271,14 +271,14 @@ def _is_secret(value: Any) -> bool:
     return rpc.is_rpc_secret(value)
 
 
-def _plain(value: Any) -> Any:
+def unmarked(value: Any) -> Any:
     """The value without marks of secrecy; whole numbers as such, which the wire carries as floats."""
     if _is_secret(value):
-        return _plain(rpc.unwrap_rpc_secret(value))
+        return unmarked(rpc.unwrap_rpc_secret(value))
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: unmarked(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [unmarked(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

@@ -15,10 +15,10 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
-from tests.infra.engine import PROJECT, ROOT, Deployment, RecordingMocks
+from tests.infra.engine import PROJECT, ROOT, Deployment, RecordingMocks, unmarked
 
 EXECUTOR = Path(__file__).parent / "executor.py"
 
@@ -110,7 +110,7 @@ class _Engine(engine_pb2_grpc.EngineServicer):
 
 def plain(message: Any) -> dict[str, Any]:
     """A struct as Python has it, without marks of secrecy; whole numbers as such."""
-    return _plain(json_format.MessageToDict(message))
+    return unmarked(json_format.MessageToDict(message))
 
 
 def run_program(stack: str, config: Mapping[str, Any], *, preview: bool) -> Heard:
@@ -150,15 +150,3 @@ def run_program(stack: str, config: Mapping[str, Any], *, preview: bool) -> Hear
         server.stop(None).wait()
     heard.returncode, heard.stderr = done.returncode, done.stderr
     return heard
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        if rpc.is_rpc_secret(value):
-            return _plain(rpc.unwrap_rpc_secret(value))
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value

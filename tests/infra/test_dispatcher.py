@@ -4,26 +4,9 @@ import copy
 
 from tests.infra.conftest import Deploy
 from tests.infra.engine import Deployment
+from tests.infra.hardening import CONTAINER_SECURITY, POD_SECURITY, labels
 
 ACCOUNT = "974531504241"
-POD_SECURITY = {
-    "runAsNonRoot": True,
-    "runAsUser": 10001,
-    "runAsGroup": 10001,
-    "fsGroup": 10001,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-CONTAINER_SECURITY = {
-    "allowPrivilegeEscalation": False,
-    "privileged": False,
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "capabilities": {"drop": ["ALL"]},
-}
-
-
-def labels(component: str) -> dict[str, str]:
-    return {"app.kubernetes.io/name": "postgres-etl", "app.kubernetes.io/component": component}
 
 
 def test_the_dispatcher_is_one_hardened_replica_that_is_never_two(prod: Deployment) -> None:

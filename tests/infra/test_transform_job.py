@@ -7,28 +7,11 @@ import yaml
 from etl_runtime import contract
 
 from tests.infra.engine import Deployment
+from tests.infra.hardening import CONTAINER_SECURITY, POD_SECURITY, labels
 
 ACCOUNT = "974531504241"
 SALT_ARN = f"arn:aws:secretsmanager:eu-west-2:{ACCOUNT}:secret:postgres-etl-scrub-salt-prod-AbCdEf"
 THROUGH_S3 = {"kms:ViaService": "s3.eu-west-2.amazonaws.com"}
-POD_SECURITY = {
-    "runAsNonRoot": True,
-    "runAsUser": 10001,
-    "runAsGroup": 10001,
-    "fsGroup": 10001,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-CONTAINER_SECURITY = {
-    "allowPrivilegeEscalation": False,
-    "privileged": False,
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "capabilities": {"drop": ["ALL"]},
-}
-
-
-def labels(component: str) -> dict[str, str]:
-    return {"app.kubernetes.io/name": "postgres-etl", "app.kubernetes.io/component": component}
 
 
 def job(deployment: Deployment) -> dict[str, Any]:

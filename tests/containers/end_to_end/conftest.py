@@ -235,3 +235,19 @@ def older_launchers(servers_directory: Path) -> Path:
     directory = servers_directory / "older"
     directory.mkdir()
     return PostgresInstallation.bundled(16).launchers(directory)
+
+
+@pytest.fixture
+def raw_of(programs: Programs, name: str) -> Callable[..., str]:
+    """Makes a database of the test's own, extracts it and gives the bucket with its raw dump."""
+
+    def make(statements: str, options: str = "") -> str:
+        programs.cluster.execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}")  # type: ignore[arg-type]
+        programs.query(name, statements)
+        bucket = programs.bucket(f"{name}-raw")
+        run = programs.run("pg_dump", programs.extract_environment("nightly", name, bucket))
+        programs.cluster.execute(f"DROP DATABASE {name}")  # type: ignore[arg-type]
+        assert run.code == 0, run.text
+        return bucket
+
+    return make

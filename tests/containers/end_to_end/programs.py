@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,6 +183,13 @@ class Programs:
         with psycopg.connect(self.cluster.dsn(database=database), autocommit=True) as connection:
             cursor = connection.execute(statement)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def session(self, database: str) -> Iterator[psycopg.Connection[Any]]:
+        """A transaction of the superuser's, rolled back unless it is committed."""
+        with psycopg.connect(self.cluster.dsn(database=database)) as connection:
+            yield connection
+            connection.rollback()
 
     def objects(self, bucket: str) -> dict[str, bytes]:
         """Key → content of all that is in a bucket."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from etl_local.clusters import ClusterTemplate, PostgresCluster
@@ -23,13 +20,6 @@ pytestmark = pytest.mark.end_to_end
 
 PREFIX = "dev/nightly/etl-dump"
 ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:postgres-etl:nightly"
-
-
-@contextmanager
-def _session(programs: Programs, database: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(programs.cluster.dsn(database=database)) as connection:
-        yield connection
-        connection.rollback()
 
 
 def _manifest(programs: Programs, bucket: str) -> dict[str, Any]:
@@ -108,7 +98,7 @@ def test_another_execution_of_the_same_name_is_refused(programs: Programs, datab
 def test_a_dump_is_of_one_moment(programs: Programs, database: str, bucket: str) -> None:
     """Rows that come while pg_dump waits for a lock are not in it, in no table."""
     programs.query(database, "CREATE TABLE other (id integer)")
-    with _session(programs, database) as connection:
+    with programs.session(database) as connection:
         connection.execute("LOCK TABLE other IN ACCESS EXCLUSIVE MODE")
         process = programs.start("pg_dump", programs.extract_environment("nightly", database, bucket))
         waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

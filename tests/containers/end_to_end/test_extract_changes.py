@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import psutil
-import psycopg
 import pytest
 
 from tests.containers.end_to_end.programs import Programs, Run, wait_until
@@ -17,13 +14,6 @@ pytestmark = pytest.mark.end_to_end
 
 MANIFEST = "dev/nightly/etl-dump/manifest.json"
 Meanwhile = Callable[[str], Run]
-
-
-@contextmanager
-def _session(programs: Programs, database: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(programs.cluster.dsn(database=database)) as connection:
-        yield connection
-        connection.rollback()
 
 
 @pytest.fixture
@@ -35,7 +25,7 @@ def meanwhile(programs: Programs, database: str, bucket: str) -> Meanwhile:
     programs.query(database, "CREATE TABLE later AS SELECT 1 AS id")
 
     def run(change: str) -> Run:
-        with _session(programs, database) as connection:
+        with programs.session(database) as connection:
             connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
             process = programs.start("pg_dump", programs.extract_environment("nightly", database, bucket))
             waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

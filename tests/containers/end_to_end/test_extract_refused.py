@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from etl_local.clusters import free_port
@@ -21,13 +18,6 @@ pytestmark = pytest.mark.end_to_end
 
 PREFIX = "dev/nightly/etl-dump"
 ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:postgres-etl:nightly"
-
-
-@contextmanager
-def _session(programs: Programs, database: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(programs.cluster.dsn(database=database)) as connection:
-        yield connection
-        connection.rollback()
 
 
 def _uploads(programs: Programs, bucket: str) -> list[Any]:
@@ -147,7 +137,7 @@ def test_a_client_older_than_the_server_is_refused_with_both_named(
 def test_a_locked_table_is_waited_for_and_then_given_up_for_another_time(
     programs: Programs, database: str, bucket: str
 ) -> None:
-    with _session(programs, database) as connection:
+    with programs.session(database) as connection:
         connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         environment = programs.extract_environment("nightly", database, bucket, LOCK_WAIT_SECONDS="1")
         run = programs.run("pg_dump", environment)
@@ -160,7 +150,7 @@ def test_sigterm_ends_pg_dump_and_its_sessions(programs: Programs, database: str
     def sessions() -> int:
         return len(programs.query("postgres", f"SELECT 1 FROM pg_stat_activity WHERE usename = '{DUMP_ROLE}'"))
 
-    with _session(programs, database) as connection:
+    with programs.session(database) as connection:
         connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         process = programs.start("pg_dump", programs.extract_environment("nightly", database, bucket))
         run = programs.terminated(process, lambda: sessions() >= 2)
@@ -171,7 +161,7 @@ def test_sigterm_ends_pg_dump_and_its_sessions(programs: Programs, database: str
 
 
 def test_a_source_that_goes_away_is_transient(programs: Programs, database: str, bucket: str) -> None:
-    with _session(programs, database) as connection:
+    with programs.session(database) as connection:
         connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         process = programs.start("pg_dump", programs.extract_environment("nightly", database, bucket))
         theirs = f"FROM pg_stat_activity WHERE usename = '{DUMP_ROLE}'"

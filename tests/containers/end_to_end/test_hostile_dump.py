@@ -66,22 +66,6 @@ elsewhere: {check_expressions: keep, function_bodies: keep, materialized_views: 
 """
 
 
-@pytest.fixture
-def raw_of(programs: Programs, name: str) -> Callable[[str], str]:
-    """Makes a database of the test's own, extracts it and gives the bucket with its raw dump."""
-
-    def make(statements: str) -> str:
-        programs.cluster.create_database(name, "postgres")
-        programs.query(name, statements)
-        bucket = programs.bucket(f"{name}-raw")
-        run = programs.run("pg_dump", programs.extract_environment("nightly", name, bucket))
-        programs.cluster.execute(f"DROP DATABASE {name}")  # type: ignore[arg-type]
-        assert run.code == 0, run.text
-        return bucket
-
-    return make
-
-
 @pytest.fixture(scope="module")
 def forged_source(programs_of_session: Programs) -> str:
     """A bucket with a raw dump to forge, that no test changes."""

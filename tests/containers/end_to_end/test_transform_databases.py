@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from etl_local.clusters import ClusterTemplate, PostgresCluster
@@ -18,23 +17,6 @@ from tests.containers.end_to_end.source_database import ROWS, SCHEMA, change_rul
 pytestmark = pytest.mark.end_to_end
 
 Transform = Callable[..., tuple[Run, CleanDump]]
-
-
-@pytest.fixture
-def raw_of(programs: Programs, name: str) -> Callable[..., str]:
-    """Makes a database of the test's own, extracts it and gives the bucket with its raw dump."""
-
-    def make(statements: str, options: str = "") -> str:
-        programs.cluster.execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}")  # type: ignore[arg-type]
-        with psycopg.connect(programs.cluster.dsn(database=name), autocommit=True) as connection:
-            connection.execute(statements)  # type: ignore[call-overload]
-        bucket = programs.bucket(f"{name}-raw")
-        run = programs.run("pg_dump", programs.extract_environment("nightly", name, bucket))
-        programs.cluster.execute(f"DROP DATABASE {name}")  # type: ignore[arg-type]
-        assert run.code == 0, run.text
-        return bucket
-
-    return make
 
 
 @pytest.mark.parametrize("with_script", [False, True])
