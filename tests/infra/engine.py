@@ -251,6 +251,8 @@ def deploy(stack: str, config: Mapping[str, Any], *, preview: bool = False) -> D
     monitor = RecordingMonitor(doubles, deployment)
 
     async def program() -> None:
+        # after a fault, every output that waits for the faulty one has the same fault, and nobody asks it
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         # inside the loop: settings and configuration are context variables
         set_config(stack, config)
         mocks.set_mocks(doubles, PROJECT, stack, preview=preview, monitor=monitor)
