@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,13 @@ class Bench:
 
     def send_body(self, body: str) -> None:
         self.sqs.send_message(QueueUrl=self.queue, MessageBody=body)
+
+    def send_each(self, records: Sequence[Any]) -> None:
+        """A message for each record, ten a call."""
+        for first in range(0, len(records), 10):
+            bodies = [json.dumps({"Records": [record]}) for record in records[first : first + 10]]
+            entries: Any = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+            self.sqs.send_message_batch(QueueUrl=self.queue, Entries=entries)
 
     def rounds(self, number: int = 1, *, hidden_come_back: bool = False) -> None:
         """Let the dispatcher go round so many times; messages that it hid come back between two rounds if asked."""

@@ -96,8 +96,7 @@ def test_pauses_grow_while_jobs_cannot_be_listed(bench: Bench, monkeypatch: pyte
 
 
 def test_two_hundred_events_at_once_start_no_more_jobs_than_there_are_slots_and_none_is_spent(bench: Bench) -> None:
-    for number in range(200):
-        bench.send(bench.record(*bench.dump(f"nightly-{number}")))
+    bench.send_each([bench.record(*bench.dump(f"nightly-{number}")) for number in range(200)])
     bench.rounds(10, hidden_come_back=True)
     assert (len(bench.cluster.jobs()), bench.waiting(), bench.waiting(bench.dead_letters)) == (3, 197, 0)
     assert bench.count("received") == 3

@@ -19,7 +19,7 @@ __all__ = ["cloud", "events", "tasks"]  # fixtures
 
 PRINT_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
 WAIT = "import time; print('ready', flush=True); time.sleep(60)"
-pytestmark = pytest.mark.usefixtures("tasks")
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("tasks")]  # an AWS server, and tasks as processes
 
 
 def messages(cloud: Cloud, task: str) -> list[str]:
