@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from etl_runtime.scratch_files import make_scratch_files
 
 from tests.containers.end_to_end.conftest import (  # noqa: F401 - fixtures
     cluster,
@@ -55,20 +55,13 @@ def disks(servers_directory: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def copying_initdb(servers_directory: Path, launchers: Path) -> Path:  # noqa: F811 - a fixture
-    """A directory, to stand first in PATH, with an initdb that copies what the real one makes of the scratch's options.
-
-    For runs that are not failed while initdb runs, which would take most of their time.
-    """
-    template, directory = servers_directory / "initdb-template", servers_directory / "copying"
-    real = [str(launchers / "initdb"), f"--pgdata={template}", "--username=postgres", "--auth=trust"]
-    real += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1"]
-    subprocess.run(real, env={"PATH": os.defpath}, stdout=subprocess.DEVNULL, check=True)
-    directory.mkdir()
-    script = directory / "initdb"
-    script.write_text(f'#!/bin/sh\nexec cp -a {template} "${{1#--pgdata=}}"\n')
-    script.chmod(0o755)
-    return directory
+def scratch_template(servers_directory: Path, launchers: Path) -> Path:  # noqa: F811 - a fixture
+    """The files of a scratch server, as the image has them."""
+    template = servers_directory / "scratch-template"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{launchers}{os.pathsep}{os.defpath}")
+        make_scratch_files(template)
+    return template
 
 
 @pytest.fixture

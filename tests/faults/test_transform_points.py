@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -27,6 +26,7 @@ elsewhere: {sequences: keep, large_objects: keep}
 """
 _ALIKE = ("sql -- ", "sql CREATE FUNCTION scrub.", "sql CREATE OR REPLACE FUNCTION scrub.")
 """The statements that make the scrub functions, which differ in their text alone."""
+_INITDB = "child initdb "
 _NOTHING_LOST = ("sql connect", "sql SET search_path", "sql commit")
 """A first connection is one to a server that may still start, and is tried again; before a session's end each of its
 statements is done by itself."""
@@ -100,7 +100,7 @@ def _release(programs: Programs, bucket: str) -> dict[str, Any] | None:
 
 
 def test_a_transform_that_fails_anywhere_releases_nothing_and_gives_the_same_dump_when_run_again(
-    programs: Programs, tiny_dump: tuple[str, Path], disks: Path, name: str, copying_initdb: Path
+    programs: Programs, tiny_dump: tuple[str, Path], disks: Path, name: str, scratch_template: Path
 ) -> None:
     raw, rules = tiny_dump
     numbers = count()
@@ -108,10 +108,12 @@ def test_a_transform_that_fails_anywhere_releases_nothing_and_gives_the_same_dum
     def environment() -> tuple[str, dict[str, str]]:
         bucket = programs.bucket(f"{name}-{next(numbers)}")
         # With more workers than one, how many of them have a session differs from run to run.
-        return bucket, programs.transform_environment("nightly", raw, bucket, rules, TRANSFORM_JOBS="1")
+        settings = {"TRANSFORM_JOBS": "1", "SCRATCH_TEMPLATE": str(scratch_template)}
+        return bucket, programs.transform_environment("nightly", raw, bucket, rules, **settings)
 
-    def quick(place: dict[str, str]) -> dict[str, str]:
-        return place | {"PATH": f"{copying_initdb}{os.pathsep}{place['PATH']}"}
+    def without_template(place: dict[str, str]) -> dict[str, str]:
+        """As where there is no image: initdb is run."""
+        return {variable: value for variable, value in place.items() if variable != "SCRATCH_TEMPLATE"}
 
     with FaultyProgram("transform", disks) as transform:
         bucket, undisturbed = environment()
@@ -119,17 +121,20 @@ def test_a_transform_that_fails_anywhere_releases_nothing_and_gives_the_same_dum
         assert run.code == 0, run.text
         whole = _release(programs, bucket)
         assert whole is not None
+        bucket, undisturbed = environment()
+        of_initdb, run = transform.recorded(without_template(undisturbed))
+        assert (run.code, _release(programs, bucket)) == (0, whole), run.text
 
         def again(bucket: str, place: dict[str, str]) -> None:
-            run = transform.run(quick(place))
+            run = transform.run(place)
             assert (run.code, _release(programs, bucket)) == (0, whole), run.text
 
         def tried(attempts: Sequence[Case]) -> None:
             """Fail a few times into one bucket, as the pods of one Job may, and succeed then."""
             bucket, place = environment()
             for case in attempts:
-                # Only where it is failed itself is initdb the real one.
-                failed = transform.failed(place if "initdb" in case.point.effect else quick(place), case)
+                initdb = case.point.effect.startswith(_INITDB)
+                failed = transform.failed(without_template(place) if initdb else place, case)
                 codes = case.codes | {0} if case.point.effect.startswith(_NOTHING_LOST) else case.codes
                 assert failed.code in codes, (str(case), failed.code, failed.text)
                 assert failed.code in (KILLED, 0) or failed.event("failed")["exit_code"] == failed.code
@@ -142,4 +147,5 @@ def test_a_transform_that_fails_anywhere_releases_nothing_and_gives_the_same_dum
                     bucket, place = environment()
             again(bucket, place)
 
-        try_all(in_rows(_cases(points), 10), tried)
+        all_cases = _cases([*points, *(point for point in of_initdb if point.effect.startswith(_INITDB))])
+        try_all(in_rows(all_cases, 10), tried)
