@@ -67,13 +67,14 @@ def _kind(point: Point) -> str:
 def _cases(points: Sequence[Point]) -> list[Case]:
     """Every way to fail where objects are written and children run; at each other kind of point one, by turns.
 
-    Nothing happens between a statement's end and the next effect, which has a point of its own. A kind's last point is
-    failed too, as there is more on the disk then, but in another way than its first.
+    Nothing happens between a statement's end and the next effect, which has a point of its own. The last point of a
+    kind is failed too, in another way than the first, where there is more on the disk or in the bucket by then.
     """
     points = [point for point in points if not (point.effect.startswith("sql ") and point.effect.endswith(": after"))]
     first = {_kind(point): point for point in reversed(points)}
-    # How often a server that starts is asked, and so which connection is the last, differs from run to run.
-    last = {_kind(point): point for point in points if "sql connect" not in point.effect}
+    last = {
+        _kind(point): point for point in points if point.effect.startswith(("s3 ", "file ", "child ", "sql commit"))
+    }
     turns = count()
 
     def by_turns(point: Point) -> Case:
