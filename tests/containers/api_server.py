@@ -30,15 +30,23 @@ _START_SECONDS = 60
 
 @dataclass
 class ApiServer:
-    """One API server as its administrator sees it: JSON over HTTP, whatever its make."""
+    """One API server as its administrator sees it: JSON over HTTP, whatever its make.
+
+    `certificate` is what it has signed itself, once it runs.
+    """
 
     url: str
     token: str
+    certificate: Path | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self._pool = urllib3.PoolManager(cert_reqs="CERT_NONE", maxsize=8)
+        self._pool = self.pool(8)
+
+    def pool(self, most: int, **options: Any) -> urllib3.PoolManager:
+        """Connections to it."""
+        certificates = str(self.certificate) if self.certificate else None
+        return urllib3.PoolManager(maxsize=most, ca_certs=certificates, **options)
 
     def ask(self, method: str, path: str, document: Any = None, kind: str = "application/json") -> dict[str, Any]:
         answer = self._pool.request(
@@ -132,10 +140,10 @@ def _real(assets: Path, directory: Path) -> Iterator[ApiServer]:
             process = subprocess.Popen(argv, stdout=log, stderr=log)
             opened.callback(process.wait)
             opened.callback(process.terminate)
-        server = ApiServer(f"https://127.0.0.1:{secure}", token)
+        server = ApiServer(f"https://127.0.0.1:{secure}", token, directory / "certificates" / "apiserver.crt")
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            with contextlib.suppress(urllib3.exceptions.HTTPError, AssertionError, ValueError):
+            with contextlib.suppress(urllib3.exceptions.HTTPError, AssertionError, ValueError, OSError):
                 server.ask("GET", "/api/v1/namespaces/default")
                 break
             assert time.monotonic() < deadline, f"kube-apiserver does not answer; see {directory}"

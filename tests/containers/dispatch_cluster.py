@@ -11,7 +11,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import urllib3
 import yaml
 from etl_runtime.contract import SOURCE_ANNOTATION, Env
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -65,7 +64,7 @@ class DispatchCluster:
         self._door = make_server("127.0.0.1", 0, self._note, threaded=True, request_handler=_QuietHandler)
         self._thread = threading.Thread(target=self._door.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
-        self._pool = urllib3.PoolManager(cert_reqs="CERT_NONE", maxsize=16, retries=False)
+        self._pool = server.pool(16, retries=False)
         url = f"http://127.0.0.1:{self._door.server_port}"
         self.kubeconfig = server.kubeconfig(directory / "kubeconfig", url, self.namespace)
         self.template = directory / "job.yaml"
