@@ -29,9 +29,6 @@ class _NoProof(Proof):
     def watched(self, table: Any) -> bool:  # noqa: ARG002
         return False
 
-    def seal(self) -> None:
-        pass
-
     def conclude(self) -> list[Any]:
         return []
 

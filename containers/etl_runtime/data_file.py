@@ -205,10 +205,12 @@ class DataFileReader:
             if not self._copy_data:
                 yield plain
                 continue
-            held = tail + plain
-            ready, tail = held[: -len(_LINE_END)], held[-len(_LINE_END) :]
-            self.rows += ready.count(b"\n")
-            if ready:
+            # What may be the end mark's waits.
+            held = [tail, plain] if len(plain) >= len(_LINE_END) else [tail + plain]
+            tail = held[-1][-len(_LINE_END) :]
+            held[-1] = held[-1][: -len(_LINE_END)]
+            for ready in filter(None, held):
+                self.rows += ready.count(b"\n")
                 yield ready
         if self._copy_data and tail == _LINE_END:
             self.rows += 1

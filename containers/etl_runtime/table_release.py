@@ -130,7 +130,9 @@ class TableRelease:
             others = [t for t in tables if t not in rewritten and (deep or _name(t) in released_keys.tables)]
             with self._scratch.connect() as connection:
                 self._shapes = {_name(table): table_shape(connection, table) for table in (*cleaned, *others)}
-            proof = Proof([self._shapes[_name(table)] for table in cleaned], keys, self._directory, digest_key)
+            rows = {_name(table): self._dump.file_of(table.entry).rows or 0 for table in cleaned}
+            shapes = [self._shapes[name] for name in rows]
+            proof = Proof(shapes, keys, rows.__getitem__, self._directory, digest_key)
             self._pass_over_constants(proof)
             by_database = self._rows.prepare(
                 {_name(table): self._shapes[_name(table)] for table in cleaned}, self._loaded
@@ -140,7 +142,6 @@ class TableRelease:
             for table in largest_first:
                 if table.empties:
                     _end(self._path(table))
-            proof.seal()
             examination = Examination(self._dump, self._shapes, proof, released_keys, self._read)
             written = {_name(table): self._path(table) for table in largest_first}
             self._count("proving", examination.bytes(written, others, objects))

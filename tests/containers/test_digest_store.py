@@ -25,7 +25,7 @@ def test_null_is_not_taken_and_the_rest_is_counted_as_often_as_it_is_there(pool:
     store.add(np.array([0, 5, 5, 0, 9], np.uint64))
     store.add(np.array([0], np.uint64))
     assert store.size == 3
-    assert sorted(np.concatenate(list(store.chunks())).tolist()) == [5, 5, 9]
+    assert (store.repeated(), store.among(np.array([5, 9, 7], np.uint64))) == (1, 2)
 
 
 def test_candidates_in_the_store_are_counted_each_time(pool: DigestPool) -> None:
@@ -73,3 +73,17 @@ def test_two_pools_of_one_directory_keep_their_digests_apart(tmp_path: Path) -> 
         mine.add(left)
         others.add(right)
         assert (mine.among(left), mine.among(right), others.among(right)) == (100, 0, 100)
+
+
+def test_what_lies_on_the_disk_is_in_memory_only_while_it_is_looked_at(tmp_path: Path) -> None:
+    def resident() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssFile:"))) << 10
+
+    store = DigestPool(tmp_path, 1000).store()
+    kept = digests(1 << 20)
+    store.add(kept)
+    before = resident()
+    assert store.among(kept) == kept.size
+    assert store.repeated() == 0
+    assert resident() - before < kept.nbytes / 4

@@ -104,8 +104,33 @@ static inline states below_element(const reader *in, const states *now, int32_t 
     return next;
 }
 
+/* Over a value that no path leads into. */
+static void pass_over(reader *in) {
+    size_t open = 0;
+    do {
+        if (in->at >= in->end) {
+            in->broken = 1;
+            return;
+        }
+        byte c = *in->at;
+        if (c == '"') {
+            text_in(in);
+            continue;
+        }
+        if (c == '{' || c == '[') open++;
+        else if (open && (c == '}' || c == ']')) open--;
+        else if (!open && strchr(",}] \n\t\r", c)) return;
+        in->at++;
+        if (!open && (c == '}' || c == ']')) return;
+    } while (open || in->at < in->end);
+}
+
 static void node(reader *in, states now) {
     blanks(in);
+    if (!any(&now)) {
+        pass_over(in);
+        return;
+    }
     if (in->broken || in->at >= in->end || ++in->depth > MOST_DEPTH) {
         in->broken = 1;
         return;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -12,6 +14,18 @@ from etl_runtime.proof.kernel import Digests
 
 _PART = 1 << 20
 """Digests that are looked at together, 8 MiB of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Sorted digests on the disk; the mapping holds their file, which has no name any more."""
+
+    digests: Digests
+    mapping: mmap.mmap
+
+    def forget(self) -> None:
+        """Let go of the pages that were looked at: they are on the disk, and a run's memory is bounded."""
+        self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
 class DigestPool:
@@ -33,12 +47,13 @@ class DigestPool:
         self._stores.append(store)
         return store
 
-    def written(self, run: Digests) -> Digests:
+    def written(self, run: Digests) -> _Run:
         """The digests, on the disk; their file has a name of its own, whatever other pools write beside it."""
         with NamedTemporaryFile(prefix="digests-", dir=self._directory) as file:
             run.tofile(file)
-            # The mapping holds the file, which is gone with it.
-            return np.memmap(file.name, np.uint64, "r")
+            file.flush()
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return _Run(np.frombuffer(mapping, np.uint64), mapping)
 
     def make_room(self) -> None:
         """Write stores to disk, the largest first, until few enough digests are in memory."""
@@ -52,7 +67,7 @@ class DigestStore:
     def __init__(self, pool: DigestPool) -> None:
         self._pool = pool
         self._chunks: list[Digests] = []
-        self._runs: list[Digests] = []
+        self._runs: list[_Run] = []
         self.in_memory = 0
         self.size = 0
 
@@ -75,13 +90,11 @@ class DigestStore:
     def _sorted(self) -> list[Digests]:
         if len(self._chunks) > 1 or (self._chunks and not _is_sorted(self._chunks[0])):
             self._chunks = [np.sort(np.concatenate(self._chunks))]
-        return [*self._runs, *self._chunks]
+        return [*(run.digests for run in self._runs), *self._chunks]
 
-    def chunks(self) -> Iterator[Digests]:
-        """All digests, in pieces of bounded size and no order."""
-        for run in [*self._runs, *self._chunks]:
-            for start in range(0, run.size, _PART):
-                yield np.asarray(run[start : start + _PART])
+    def _forget(self) -> None:
+        for run in self._runs:
+            run.forget()
 
     def _part(self, low: int, high: int) -> Digests:
         """The digests from `low` to below `high`, sorted."""
@@ -115,6 +128,7 @@ class DigestStore:
             hit = np.asarray(run[at]) == candidates
             found += int(hit.sum())
             candidates = candidates[~hit]
+        self._forget()
         return found
 
     def missing_from(self, other: DigestStore) -> int:
@@ -128,6 +142,8 @@ class DigestStore:
                 at = np.searchsorted(theirs, mine)
                 at[at == theirs.size] = 0
                 missing += int((theirs[at] != mine).sum())
+            self._forget()
+            other._forget()
         return missing
 
     def repeated(self) -> int:
@@ -136,6 +152,7 @@ class DigestStore:
         for low, high in self._ranges():
             part = self._part(low, high)
             repeated += int((part[1:] == part[:-1]).sum())
+            self._forget()
         return repeated
 
 

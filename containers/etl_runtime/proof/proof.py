@@ -8,7 +8,7 @@ words in a row: not in a sentence, a document, an array, a URL or bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Proof:
     Args:
         shapes: Of the tables that are written anew and of which rows come out.
         keys: Of the archive.
+        rows: How many rows of each table there are to gather from; an estimate is enough.
         directory: An existing directory for digests that do not fit in memory.
         key: Of the digests.
 
@@ -60,7 +61,9 @@ class Proof:
         Fault: CONFIG when a rule asks for a proof that cannot be made.
     """
 
-    def __init__(self, shapes: Sequence[TableShape], keys: Keys, directory: Path, key: Key) -> None:
+    def __init__(
+        self, shapes: Sequence[TableShape], keys: Keys, rows: Callable[[Name], int], directory: Path, key: Key
+    ) -> None:
         self._key = key
         self._pool = DigestPool(directory)
         self._watches: dict[Name, list[Watch]] = {}
@@ -77,10 +80,15 @@ class Proof:
         self._constants: dict[int, Digests] = {}
         self._units = {watch.number: self._pool.store() for watch in self._all}
         self._grams = {watch.number: self._pool.store() for watch in self._all if watch.is_everywhere}
-        self._starts = self._pool.store()
         self._lengths = np.zeros(MOST_TOKENS + 1, np.uint8)
-        self._gram_lengths = np.empty(0, np.uint16)
-        self._filter: Filter | None = None
+        # A unit of each value, and where it is looked for everywhere a gram and its start; more let more through.
+        self._filter = Filter(
+            sum(
+                rows(table) * len(watch.paths or "1") * (3 if watch.is_everywhere else 1)
+                for table, watches in self._watches.items()
+                for watch in watches
+            )
+        )
         self._survivors = dict.fromkeys(self._units, 0)
         self._elsewhere: dict[int, dict[str, int]] = {number: {} for number in self._grams}
         self._waiting: list[Sightings] = []
@@ -119,22 +127,15 @@ class Proof:
         )
 
     def add(self, originals: Originals) -> None:
-        """Keep what `gather` found."""
+        """Keep what `gather` found; all of it before anything is examined."""
         for number, collected in originals.found.items():
             self._units[number].add(collected.units)
+            self._filter.add(collected.units)
             if number in self._grams:
                 self._grams[number].add(collected.grams)
-                self._starts.add(collected.starts)
+                self._filter.add(collected.grams)
+                self._filter.add(collected.starts)
         self._lengths |= originals.lengths
-
-    def seal(self) -> None:
-        """All originals are known; from now on files can be examined."""
-        stores = [*self._units.values(), *self._grams.values(), self._starts]
-        self._filter = Filter(sum(store.size for store in stores))
-        for store in stores:
-            for chunk in store.chunks():
-                self._filter.add(chunk)
-        self._gram_lengths = np.flatnonzero(self._lengths).astype(np.uint16)
 
     def examine(self, segment: Segment, places: Sequence[str], table: Name | None = None) -> Sightings:
         """What may be an original in something that will be released.
@@ -144,12 +145,11 @@ class Proof:
             places: What to call each column.
             table: The table that the rows are of, if of one.
         """
-        assert self._filter is not None  # noqa: S101 - sealed before
         units = {
             watch.number: self._filter.held(self._collected(watch, segment, None).units)
             for watch in (self._watches.get(table, ()) if table else ())
         }
-        grams, columns = segment.scan(self._filter, self._gram_lengths, self._key)
+        grams, columns = segment.scan(self._filter, np.flatnonzero(self._lengths).astype(np.uint16), self._key)
         return Sightings(units, grams, columns, places)
 
     def note(self, sightings: Sightings) -> None:
