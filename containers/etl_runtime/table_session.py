@@ -99,9 +99,7 @@ class TableSession:
         self._staged = None
         self._connection.execute("DROP TABLE IF EXISTS pg_temp.original")
         self._connection.execute(
-            sql.SQL("CREATE TEMP TABLE original (LIKE {} INCLUDING GENERATED) ON COMMIT DELETE ROWS").format(
-                trusted(shape.table.sql_name)
-            )
+            sql.SQL("CREATE TEMP TABLE original (LIKE {} INCLUDING GENERATED)").format(trusted(shape.table.sql_name))
         )
         # Values are read once: to compress them costs more than all else that is done to them here.
         changes = [
@@ -119,6 +117,9 @@ class TableSession:
         self._staged = shape.table
 
     def _fill(self, table: ClassifiedTable, text: bytes) -> None:
+        # Rows stay in their order: into a file of this transaction's own COPY appends; into another it would fill the gaps
+        # that are left in pages (RelationGetBufferForTuple in hio.c).
+        self._connection.execute("TRUNCATE pg_temp.original")
         columns = sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, table.entry.columns)))
         statement = sql.SQL("COPY {} {} FROM STDIN WITH (ENCODING {})").format(
             _STAGED, columns if table.entry.columns else sql.SQL(""), sql.Literal(self._encoding)
