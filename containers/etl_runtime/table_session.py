@@ -117,7 +117,7 @@ class TableSession:
         self._staged = shape.table
 
     def _fill(self, table: ClassifiedTable, text: bytes) -> None:
-        # Rows stay in their order: into a file of this transaction's own COPY appends; into another it would fill the gaps
+        # Rows stay in their order: to a file of this transaction's own COPY appends; elsewhere it would fill the gaps
         # that are left in pages (RelationGetBufferForTuple in hio.c).
         self._connection.execute("TRUNCATE pg_temp.original")
         columns = sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, table.entry.columns)))
