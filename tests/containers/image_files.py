@@ -43,4 +43,4 @@ def lay_out(stage: str, root: Path) -> None:
                 shutil.copyfile(path, target)
     kernel = re.search(r"^COPY --from=kernel \S+/(\S+) (\S+)$", DOCKERFILE, re.MULTILINE)
     assert kernel is not None
-    shutil.copyfile(CONTAINERS / "etl_runtime" / "proof" / kernel[1], root / kernel[2].lstrip("/"))
+    shutil.copyfile(CONTAINERS / "etl_runtime" / kernel[1], root / kernel[2].lstrip("/"))
