@@ -99,7 +99,7 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	@$(MAKE) --no-print-directory $(KERNEL)
 	@touch $@
 
-# The part of the proof that reads every byte is C; this compiler is the same on every machine, and so are its results.
+# What reads every byte is C; this compiler is the same on every machine, and so are its results.
 $(KERNEL): $(KERNEL_SOURCES) Makefile
 	@cd $(@D) && $(CURDIR)/$(BIN)/python -m ziglang cc -std=c11 -Wall -Wextra -Werror -O3 -mcpu=baseline -shared -fPIC \
 		-fvisibility=hidden -o $(CURDIR)/$@ kernel/*.c -lm

@@ -13,6 +13,7 @@ from etl_runtime.contract import ExitCode
 from etl_runtime.faults import Fault
 from etl_runtime.kernel_library import SIZE, kernel_library
 from etl_runtime.proof.kernel import Segment
+from etl_runtime.row_cleaning import RowCleaning
 from etl_runtime.rules import ColumnRule, PathRule
 from etl_runtime.scrub_functions import key_constants
 from etl_runtime.table_shape import Condition
@@ -303,3 +304,28 @@ def test_the_hash_is_sha_256_by_the_processor_s_instructions_and_without_them() 
                 assert made.raw == hmac.digest(key, b"domain:" + value, hashlib.sha256)
     finally:
         functions.etl_sha256_portably(0)
+
+
+class _OtherSession:
+    """A database that gives every row back as it is, and knows no constant."""
+
+    def constant(self, _column: object, _expression: str) -> None:
+        return None
+
+    def cleaned(self, _shape: object, text: bytes) -> bytes:
+        return text
+
+
+def test_a_run_holds_the_first_rows_of_each_table_against_the_database_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RowCleaning, "session", lambda _self: _OtherSession())
+    cleaning = RowCleaning(None, "UTF8", KEY)  # type: ignore[arg-type]
+    plain, bracketed = (
+        shape({"v": "text"}, {"v": expression(text)}) for text in ("scrub.email(v)", "(scrub.email(v))")
+    )
+    name, other = ("public", "t"), ("public", "other")
+    told = cleaning.prepare({name: plain, other: bracketed}, ())
+    assert told == {"public.t": "v: it is no plain call of a scrub function"}
+    rows = Segment(b"a@example.org\n", 1, "t")
+    assert cleaning.cleaned(bracketed, other, rows) == rows.text
+    with pytest.raises(Fault, match="differ about v"):
+        cleaning.cleaned(plain, name, rows)

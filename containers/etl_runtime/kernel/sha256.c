@@ -4,8 +4,8 @@
 #include <immintrin.h>
 #endif
 
-static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+const sha256_state sha256_initial = {
+    {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
 static const uint32_t constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -139,8 +139,7 @@ EXPORT size_t etl_keyring_size(void) { return sizeof(keyring); }
 
 /* Of HMAC's two pads, a block each, and the key of permutations. */
 EXPORT void etl_keyring(keyring *keys, const byte *inner_pad, const byte *outer_pad, const byte *round_key) {
-    memcpy(keys->inner.words, start, sizeof start);
-    memcpy(keys->outer.words, start, sizeof start);
+    keys->inner = keys->outer = sha256_initial;
     compress(&keys->inner, inner_pad);
     compress(&keys->outer, outer_pad);
     memcpy(keys->round_key, round_key, DIGEST_BYTES);

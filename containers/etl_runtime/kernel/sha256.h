@@ -17,6 +17,8 @@ typedef struct {
     u64 bytes;
 } sha256;
 
+extern const sha256_state sha256_initial;
+
 /* From a state that has taken in so many whole blocks. */
 void sha256_begin(sha256 *hash, const sha256_state *after, u64 blocks);
 void sha256_add(sha256 *hash, const void *at, size_t size);

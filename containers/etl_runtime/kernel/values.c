@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "functions.h"
+#include "marks.h"
 
 enum { LABEL = 15, TURNS = 10, MOST_DIGITS = 34 };
 
@@ -10,14 +11,11 @@ static void big_endian(byte *to, int64_t number) {
     memcpy(to, &swapped, 8);
 }
 
-static const sha256_state initial = {
-    {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
-
 static u64 turned_by(const call *of, const byte *label, size_t size, int64_t number) {
     byte digest[DIGEST_BYTES], last[8];
     sha256 hash;
     big_endian(last, number);
-    sha256_begin(&hash, &initial, 0);
+    sha256_begin(&hash, &sha256_initial, 0);
     sha256_add(&hash, of->keys->round_key, DIGEST_BYTES);
     sha256_add(&hash, label, size);
     sha256_add(&hash, last, 8);
@@ -61,15 +59,13 @@ static int permuted(const call *of, const char *label, byte *digits, size_t tota
     return 1;
 }
 
-static int is_digit(byte c) { return c >= '0' && c <= '9'; }
-
 static int digits(const call *of, bytes *to) {
     byte found[MOST_DIGITS], digest[DIGEST_BYTES];
     size_t size = 0;
     text value = of->value;
     for (size_t i = 0; i < value.size; i++) {
         if (value.at[i] < ' ') return 0;
-        if (!is_digit(value.at[i])) continue;
+        if (!is_ascii_digit(value.at[i])) continue;
         if (size == MOST_DIGITS) return 0;
         found[size++] = value.at[i];
     }
@@ -82,7 +78,7 @@ static int digits(const call *of, bytes *to) {
     }
     if (memchr(value.at, '\\', value.size) || !permuted(of, "digits:", found, size)) return 0;
     byte *end = grown(to, value.size);
-    for (size_t i = 0, at = 0; end && i < value.size; i++) end[i] = is_digit(value.at[i]) ? found[at++] : value.at[i];
+    for (size_t i = 0, at = 0; end && i < value.size; i++) end[i] = is_ascii_digit(value.at[i]) ? found[at++] : value.at[i];
     return 1;
 }
 
@@ -92,7 +88,7 @@ static int integer(text value, int64_t *number) {
     int64_t found = 0;
     if (at == value.size) return 0;
     for (; at < value.size; at++) {
-        if (!is_digit(value.at[at])) return 0;
+        if (!is_ascii_digit(value.at[at])) return 0;
         if (__builtin_mul_overflow(found, 10, &found)) return 0;
         int digit = value.at[at] - '0';
         if (value.at[0] == '-' ? __builtin_sub_overflow(found, digit, &found) : __builtin_add_overflow(found, digit, &found))
@@ -151,7 +147,7 @@ static int uuid(const call *of, bytes *to) {
             if (c != '-') return 0;
             continue;
         }
-        int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        int digit = is_ascii_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
         if (digit < 0) return 0;
         number[at / 2] = (byte)(at % 2 ? number[at / 2] | digit : digit << 4);
         at++;
@@ -174,7 +170,7 @@ static int is_ipv4(text value) {
     for (int part = 0; part < 4; part++) {
         int number = 0;
         size_t from = at;
-        while (at < value.size && is_digit(value.at[at]) && at - from < 3) number = number * 10 + value.at[at++] - '0';
+        while (at < value.size && is_ascii_digit(value.at[at]) && at - from < 3) number = number * 10 + value.at[at++] - '0';
         if (at == from || number > 255 || (at - from > 1 && value.at[from] == '0')) return 0;
         if (part < 3 && (at == value.size || value.at[at++] != '.')) return 0;
     }
@@ -209,7 +205,7 @@ static int date_shift(const call *of, bytes *to) {
     text value = of->value;
     if (value.size < 10) return 0;
     for (size_t i = 0; i < 10; i++)
-        if (form[i] == 'd' ? !is_digit(value.at[i]) : value.at[i] != form[i]) return 0;
+        if (form[i] == 'd' ? !is_ascii_digit(value.at[i]) : value.at[i] != form[i]) return 0;
     int64_t part[3] = {0, 0, 0};
     for (size_t i = 0; i < 10; i++)
         if (form[i] == 'd') part[(i > 4) + (i > 7)] = part[(i > 4) + (i > 7)] * 10 + value.at[i] - '0';
@@ -238,7 +234,7 @@ static int has_time(text value, const char *zone) {
     size_t size = strlen(zone);
     if (value.size < 19 + size || value.at[10] != ' ' || memcmp(value.at + value.size - size, zone, size)) return 0;
     for (size_t i = 11; i < value.size - size; i++)
-        if (!is_digit(value.at[i]) && value.at[i] != ':' && value.at[i] != '.') return 0;
+        if (!is_ascii_digit(value.at[i]) && value.at[i] != ':' && value.at[i] != '.') return 0;
     return 1;
 }
 
